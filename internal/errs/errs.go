@@ -1,0 +1,116 @@
+// Package errs says what went wrong in weir's own words. It knows no wire
+// format: the faces (ociapi, awsapi, console) each own a table from Code to
+// what their clients expect.
+//
+// Return *Error where the meaning is known and wrap it above with fmt.Errorf
+// and %w. An error without a Code is internal: its text goes to the log and
+// never to a client.
+package errs
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Code is the class of a failure. The zero value is Internal.
+type Code int
+
+// The classes. Every face answers each of them; tests walk Codes.
+const (
+	Internal            Code = iota // a fault of weir's own; its text is never sent
+	RepoUnknown                     // no such repository, and no rule that could make it
+	ManifestUnknown                 // no such tag or manifest
+	BlobUnknown                     // no such blob, or no link to it in this repository
+	ManifestBlobUnknown             // a pushed manifest names something that is not there
+	NameInvalid                     // malformed repository name
+	TagInvalid                      // malformed tag
+	DigestInvalid                   // malformed digest, or an algorithm that weir does not have
+	DigestMismatch                  // bytes do not match their digest
+	ManifestInvalid                 // a manifest that cannot be accepted
+	ManifestTooLarge                // a manifest over oci.MaxManifestSize
+	ParamInvalid                    // any other malformed input
+	RangeInvalid                    // a range that the content does not have
+	Unauthenticated                 // who is asking is not known
+	Denied                          // who is asking may not do this
+	Unsupported                     // weir does not do this (yet)
+	RateLimited                     // the caller asks too often
+	StorageFull                     // no room
+	RuleUnknown                     // no such rule
+	UpstreamUnreachable             // no way to the upstream: DNS, connect, TLS, proxy, 502, 503
+	UpstreamTimeout                 // the upstream did not answer in time, or answered 504
+	UpstreamFailed                  // the upstream answered, but with an error or nonsense
+	UpstreamDenied                  // the upstream answered 401 or 403
+	UpstreamRateLimited             // the upstream answered 429
+	Unavailable                     // weir is starting or draining
+	codes
+)
+
+var names = [codes]string{
+	"Internal", "RepoUnknown", "ManifestUnknown", "BlobUnknown", "ManifestBlobUnknown", "NameInvalid",
+	"TagInvalid", "DigestInvalid", "DigestMismatch", "ManifestInvalid", "ManifestTooLarge", "ParamInvalid",
+	"RangeInvalid", "Unauthenticated", "Denied", "Unsupported", "RateLimited", "StorageFull", "RuleUnknown",
+	"UpstreamUnreachable", "UpstreamTimeout", "UpstreamFailed", "UpstreamDenied", "UpstreamRateLimited",
+	"Unavailable",
+}
+
+func (c Code) String() string {
+	if c < 0 || c >= codes {
+		return fmt.Sprintf("Code(%d)", int(c))
+	}
+	return names[c]
+}
+
+// Codes returns every code, for tests that a table is complete.
+func Codes() []Code {
+	all := make([]Code, codes)
+	for i := range all {
+		all[i] = Code(i)
+	}
+	return all
+}
+
+// Error is a failure whose meaning is known.
+type Error struct {
+	Code       Code
+	Msg        string        // for the caller: what is wrong and what to do
+	Detail     any           // for the caller, where the wire has room for it; may be nil
+	RetryAfter time.Duration // when asking again makes sense; 0: not known
+	Err        error         // the cause, for the log only; may be nil
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Msg
+	}
+	return e.Msg + ": " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// New returns an *Error with a formatted message and no cause.
+func New(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Msg: fmt.Sprintf(format, args...)}
+}
+
+// Wrap returns an *Error whose cause is err.
+func Wrap(code Code, err error, format string, args ...any) *Error {
+	return &Error{Code: code, Msg: fmt.Sprintf(format, args...), Err: err}
+}
+
+// As returns the first *Error in err's chain, or nil.
+func As(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// CodeOf returns the code of the first *Error in err's chain, Internal if there is none.
+func CodeOf(err error) Code {
+	if e := As(err); e != nil {
+		return e.Code
+	}
+	return Internal
+}

@@ -1,0 +1,109 @@
+package rule
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/weir-registry/weir/internal/errs"
+)
+
+// Kind is what sort of registry an upstream is: the values of ECR's
+// upstreamRegistry, and Generic for any other OCI registry.
+type Kind string
+
+const (
+	ECR        Kind = "ecr"
+	ECRPublic  Kind = "ecr-public"
+	Quay       Kind = "quay"
+	K8s        Kind = "k8s"
+	DockerHub  Kind = "docker-hub"
+	GitHub     Kind = "github-container-registry"
+	Azure      Kind = "azure-container-registry"
+	GitLab     Kind = "gitlab-container-registry"
+	Chainguard Kind = "chainguard"
+	Generic    Kind = "generic"
+)
+
+// Kinds returns every kind, ECR's first.
+func Kinds() []Kind {
+	return []Kind{ECR, ECRPublic, Quay, K8s, DockerHub, GitHub, Azure, GitLab, Chainguard, Generic}
+}
+
+// FixedHost returns the only host that a kind has, "" where each user has one of
+// their own.
+func (k Kind) FixedHost() string {
+	switch k {
+	case ECRPublic:
+		return "public.ecr.aws"
+	case Quay:
+		return "quay.io"
+	case K8s:
+		return "registry.k8s.io"
+	case DockerHub:
+		return "registry-1.docker.io"
+	case GitHub:
+		return "ghcr.io"
+	case GitLab:
+		return "registry.gitlab.com"
+	case Chainguard:
+		return "cgr.dev"
+	}
+	return ""
+}
+
+// KindOf returns the kind of an upstream host.
+func KindOf(host string) Kind {
+	switch host {
+	case "docker.io", "index.docker.io":
+		return DockerHub
+	}
+	for _, k := range Kinds() {
+		if f := k.FixedHost(); f != "" && f == host {
+			return k
+		}
+	}
+	switch {
+	case strings.HasSuffix(host, ".azurecr.io"):
+		return Azure
+	case strings.Contains(host, ".dkr.ecr.") && strings.Contains(host, ".amazonaws.com"):
+		return ECR
+	}
+	return Generic
+}
+
+// ValidHost checks an upstream's host or host:port: no scheme, no path, no user.
+// Errors: errs.ParamInvalid.
+func ValidHost(s string) error {
+	if s == "" {
+		return errs.New(errs.ParamInvalid, "upstream host is empty")
+	}
+	if strings.Contains(s, "://") {
+		return errs.New(errs.ParamInvalid, "upstream %q has a scheme: give the bare host (how it is reached belongs under upstreams)", s)
+	}
+	host := s
+	if h, port, err := net.SplitHostPort(s); err == nil {
+		n, err := strconv.Atoi(port)
+		if err != nil || n < 1 || n > 65535 {
+			return errs.New(errs.ParamInvalid, "upstream %q has a bad port", s)
+		}
+		host = h
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		return nil
+	}
+	if len(host) > 253 {
+		return errs.New(errs.ParamInvalid, "upstream host is longer than 253 bytes")
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		ok := label != "" && len(label) <= 63 && label[0] != '-' && label[len(label)-1] != '-'
+		for i := 0; ok && i < len(label); i++ {
+			c := label[i]
+			ok = c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_'
+		}
+		if !ok {
+			return errs.New(errs.ParamInvalid, "upstream %q is not a lower-case host or host:port", s)
+		}
+	}
+	return nil
+}

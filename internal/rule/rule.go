@@ -1,0 +1,212 @@
+// Package rule has pull through cache rules: which repository names lead to which
+// upstream, and what an upstream's repository is called here. It is pure: no I/O,
+// no clock.
+//
+// A Set answers by longest prefix; the prefix ROOT takes every name that no other
+// rule takes, as Amazon ECR's rules do.
+package rule
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/oci"
+)
+
+// Root is the prefix of the rule that takes what no other takes, and the upstream
+// prefix that adds nothing.
+const Root = "ROOT"
+
+// Never is the window of a rule whose tags are not checked again.
+const Never = time.Duration(-1)
+
+// DefaultWindow is how long a check counts where a rule does not say, as in ECR.
+const DefaultWindow = 24 * time.Hour
+
+// Prefetch says what starts the download of an image's layers.
+type Prefetch string
+
+const (
+	PrefetchLayer    Prefetch = "layer"    // the first layer asked for starts the rest (the default)
+	PrefetchManifest Prefetch = "manifest" // a platform manifest starts them
+	PrefetchOff      Prefetch = "off"
+)
+
+// Rule is one pull through cache rule. A Rule in a Set is never changed.
+type Rule struct {
+	Prefix         string // repository prefix without a slash at its end, or Root
+	Kind           Kind
+	Upstream       string // host or host:port, as people write it in a reference
+	UpstreamPrefix string // goes before the upstream's repository name; "" or Root: nothing
+
+	Credential   string        // name of the upstream credential; "": anonymous
+	Window       time.Duration // how long a check counts; 0: at most a second; Never: for ever
+	Fixed        []string      // tag patterns (* and ?) that never change once held
+	Off          bool          // held only: the upstream is never asked
+	Prefetch     Prefetch
+	VerifyRanges bool // a range of a blob that is still arriving waits for the whole, verified blob
+}
+
+// UpstreamRepository returns the upstream's name of the cached repository repo,
+// which must be the rule's own, as Set.Match returned it.
+func (r *Rule) UpstreamRepository(repo string) string {
+	if r.Prefix != Root {
+		repo = strings.TrimPrefix(repo, r.Prefix+"/")
+	}
+	return r.upstreamPath(repo)
+}
+
+func (r *Rule) upstreamPath(rest string) string {
+	if r.UpstreamPrefix == "" || r.UpstreamPrefix == Root {
+		return rest
+	}
+	return r.UpstreamPrefix + "/" + rest
+}
+
+// Cached returns the name here of an upstream's repository, and false if the rule
+// does not reach it.
+func (r *Rule) Cached(upstream string) (string, bool) {
+	rest := upstream
+	if r.UpstreamPrefix != "" && r.UpstreamPrefix != Root {
+		var ok bool
+		if rest, ok = strings.CutPrefix(upstream, r.UpstreamPrefix+"/"); !ok {
+			return "", false
+		}
+	}
+	rest = r.canonical(rest)
+	if r.Prefix == Root {
+		return rest, true
+	}
+	return r.Prefix + "/" + rest, true
+}
+
+// canonical gives Docker Hub's one-word names the library/ that they mean, so
+// that nginx and library/nginx are one repository.
+func (r *Rule) canonical(rest string) string {
+	if r.Kind == DockerHub && (r.UpstreamPrefix == "" || r.UpstreamPrefix == Root) && !strings.Contains(rest, "/") {
+		return "library/" + rest
+	}
+	return rest
+}
+
+// IsFixed says whether a held tag is never checked again.
+func (r *Rule) IsFixed(tag string) bool {
+	for _, p := range r.Fixed {
+		if ok, _ := path.Match(p, tag); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Fresh says whether a check at checked still counts at now. A clock that was set
+// back makes every check old, never young for ever.
+func (r *Rule) Fresh(checked, now time.Time) bool {
+	if r.Window == Never {
+		return !checked.IsZero()
+	}
+	age := now.Sub(checked)
+	return !checked.IsZero() && age >= 0 && age < r.Window
+}
+
+// Set is rules by prefix. It does not change; the zero value has none.
+type Set struct {
+	byPrefix map[string]*Rule
+	rules    []*Rule // by prefix
+}
+
+// NewSet returns a set of rules, or every problem that they have between them.
+func NewSet(rules []Rule) (*Set, []error) {
+	s := &Set{byPrefix: make(map[string]*Rule, len(rules))}
+	var problems []error
+	for i := range rules {
+		r := rules[i]
+		r.Prefix = strings.TrimSuffix(r.Prefix, "/")
+		r.UpstreamPrefix = strings.TrimSuffix(r.UpstreamPrefix, "/")
+		if r.Prefetch == "" {
+			r.Prefetch = PrefetchLayer
+		}
+		if err := r.validate(); err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		if _, dup := s.byPrefix[r.Prefix]; dup {
+			problems = append(problems, errs.New(errs.ParamInvalid, "prefix %q has two rules", r.Prefix))
+			continue
+		}
+		s.byPrefix[r.Prefix] = &r
+		s.rules = append(s.rules, &r)
+	}
+	sort.Slice(s.rules, func(i, j int) bool { return s.rules[i].Prefix < s.rules[j].Prefix })
+	return s, problems
+}
+
+func (r *Rule) validate() error {
+	if err := ValidPrefix(r.Prefix); err != nil {
+		return err
+	}
+	if r.UpstreamPrefix != "" {
+		if err := ValidPrefix(r.UpstreamPrefix); err != nil {
+			return errs.Wrap(errs.ParamInvalid, err, "upstream prefix of %q", r.Prefix)
+		}
+	}
+	if err := ValidHost(r.Upstream); err != nil {
+		return errs.Wrap(errs.ParamInvalid, err, "upstream of %q", r.Prefix)
+	}
+	if !slices.Contains(Kinds(), r.Kind) {
+		return errs.New(errs.ParamInvalid, "rule %q: unknown kind %q", r.Prefix, r.Kind)
+	}
+	if !slices.Contains([]Prefetch{PrefetchLayer, PrefetchManifest, PrefetchOff}, r.Prefetch) {
+		return errs.New(errs.ParamInvalid, "rule %q: prefetch %q is not layer, manifest or off", r.Prefix, r.Prefetch)
+	}
+	if r.Window < 0 && r.Window != Never {
+		return errs.New(errs.ParamInvalid, "rule %q: window %s is negative", r.Prefix, r.Window)
+	}
+	for _, p := range r.Fixed {
+		if _, err := path.Match(p, ""); err != nil {
+			return errs.New(errs.ParamInvalid, "rule %q: tag pattern %q is malformed", r.Prefix, p)
+		}
+	}
+	return nil
+}
+
+// ValidPrefix checks a repository prefix: a repository name, or Root.
+func ValidPrefix(p string) error {
+	if p == Root {
+		return nil
+	}
+	if _, err := oci.ParseRepository(p); err != nil {
+		return errs.Wrap(errs.ParamInvalid, err, "prefix %q is neither a repository name nor ROOT", p)
+	}
+	return nil
+}
+
+// Match returns the rule that takes repo, by longest prefix, and the cached
+// repository that repo means under it (Docker Hub's one-word names gain
+// library/). It returns nil if no rule does; a rule's bare prefix is no
+// repository of it.
+func (s *Set) Match(repo string) (*Rule, string) {
+	for end := len(repo); ; {
+		end = strings.LastIndexByte(repo[:end], '/')
+		if end < 0 {
+			break
+		}
+		if r := s.byPrefix[repo[:end]]; r != nil {
+			return r, r.Prefix + "/" + r.canonical(repo[end+1:])
+		}
+	}
+	if r := s.byPrefix[Root]; r != nil {
+		return r, r.canonical(repo)
+	}
+	return nil, ""
+}
+
+// Rules returns the rules in the order of their prefixes.
+func (s *Set) Rules() []*Rule { return slices.Clone(s.rules) }
+
+func (r *Rule) String() string { return fmt.Sprintf("%s -> %s", r.Prefix, r.Upstream) }
