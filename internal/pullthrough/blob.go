@@ -1,0 +1,291 @@
+package pullthrough
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/blob"
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+// Sink takes a blob's bytes. Flush sends what the sink holds back.
+type Sink interface {
+	io.Writer
+	Flush()
+}
+
+// Blob is a blob that a client may have, held or still arriving. Close it.
+type Blob struct {
+	Size   int64 // -1 while it arrives and nobody has said
+	Source Source
+
+	c    *Cache
+	s    Scope
+	r    *rule.Rule // of s
+	repo string     // of s
+	d    digest.Digest
+
+	held blob.Reader // the stored blob
+	in   *ingest     // or an ingest to follow
+	rd   blob.Reader // by a position of its own
+	seen bool        // bytes of epoch have been sent
+	of   int         // epoch
+	mem  []byte      // or a small blob, verified; neither: straight from the upstream
+}
+
+// Blob opens a blob of a rule's repository for reading. It returns when the first
+// byte may be sent: the upstream has answered for this repository, and a blob of
+// at most 64 KiB has its digest by then. Errors: as Manifest, with
+// errs.BlobUnknown.
+func (c *Cache) Blob(ctx context.Context, s Scope, d digest.Digest) (*Blob, error) {
+	b := &Blob{Size: -1, c: c, s: s, r: s.Rule, repo: s.Repository, d: d}
+	row, ok, err := c.openHeld(ctx, b)
+	if ok || err != nil {
+		return b, err
+	}
+	if err := c.refusedBlob(s, d); err != nil {
+		return nil, err
+	}
+	in, lead := c.join(b.r, b.repo, d, row.Size, nil)
+	b.in, b.Source, b.Size = in, source(lead), row.Size
+	c.layerAsked(ctx, s, d)
+	if err := b.allow(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.ready(ctx); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// openHeld opens the blob if its bytes are here and the repository may have them.
+func (c *Cache) openHeld(ctx context.Context, b *Blob) (row rule.Blob, ok bool, err error) {
+	row, err = c.Index.Blob(ctx, b.repo, b.d)
+	if err != nil || !row.Held {
+		return row, false, err
+	}
+	b.Source = Hit
+	if !row.Linked {
+		b.Source = Miss
+		if err := c.link(ctx, b.s, b.d, row); err != nil {
+			return row, false, err
+		}
+	}
+	b.held, err = c.Store.Open(ctx, b.d)
+	if errors.Is(err, fs.ErrNotExist) {
+		c.Logger.Error("blob is gone from the store; it is fetched again", "digest", b.d)
+		return row, false, c.Index.DropBlob(ctx, b.d)
+	}
+	if err != nil {
+		return row, false, err
+	}
+	b.Size = b.held.Size()
+	return row, true, nil
+}
+
+// link lets a repository serve bytes that are here because of another one, if
+// anybody may have them or this rule's upstream says so.
+func (c *Cache) link(ctx context.Context, s Scope, d digest.Digest, row rule.Blob) error {
+	if !row.Public {
+		if err := c.refusedBlob(s, d); err != nil {
+			return err
+		}
+		if _, err := c.prove(ctx, s, d); err != nil {
+			return err
+		}
+	}
+	_, err := c.Index.Link(ctx, s.Repository, d, time.Now())
+	return err
+}
+
+// refusedBlob returns why a blob is not asked for upstream.
+func (c *Cache) refusedBlob(s Scope, d digest.Digest) error {
+	if off := c.off(s); off != nil {
+		return notHeld(errs.BlobUnknown, "blob "+string(d), off)
+	}
+	for _, key := range []refKey{s.key(string(d)), mismatchKey(blob.Key{Host: s.Rule.Upstream, Digest: d})} {
+		if err := c.answers.get(key); err != nil {
+			return err
+		}
+	}
+	if err := c.paths.justFailed(s.Rule.Upstream); err != nil {
+		return err
+	}
+	return nil
+}
+
+// prove asks the rule's upstream whether it gives this repository the blob, by
+// one byte of it, and returns the size that it tells (-1: none). HEAD would be
+// cheaper, but is broken on public.ecr.aws.
+func (c *Cache) prove(ctx context.Context, s Scope, d digest.Digest) (int64, error) {
+	r, repo, key := s.Rule, s.Repository, s.key(string(d))
+	if size, ok := c.sizes.get(key); ok {
+		return size, nil
+	}
+	f, _ := c.proofs.join(c, key, func(ctx context.Context) (int64, error) {
+		ctx, cancel := context.WithTimeout(ctx, c.Check)
+		defer cancel()
+		body, _, total, err := c.Upstream(r).Blob(ctx, r.UpstreamRepository(repo), d, 0, 1)
+		if errs.CodeOf(err) == errs.RangeInvalid {
+			total, err = 0, nil // there, and empty
+		} else if err == nil {
+			body.Close()
+		}
+		err = timedOut(err, r)
+		c.note(r, key, false, false, err)
+		if err == nil {
+			c.sizes.put(key, total)
+		}
+		return total, err
+	})
+	return f.wait(ctx)
+}
+
+// allow waits for the upstream's word that this repository may have what the
+// ingest brings: its answer to the ingest itself, if that was asked for the same
+// repository with the same credential or with none; else a proof.
+func (b *Blob) allow(ctx context.Context) error {
+	same := b.in.sameSource(b.r, b.r.UpstreamRepository(b.repo))
+	if same || b.in.public {
+		// ready waits for the ingest's answer before the first byte.
+		b.in.grant(b.repo)
+		return nil
+	}
+	if _, err := b.c.prove(ctx, b.s, b.d); err != nil {
+		return err
+	}
+	b.in.grant(b.repo)
+	return nil
+}
+
+// ready waits until the first byte may be sent.
+func (b *Blob) ready(ctx context.Context) error {
+	in := b.in
+	for {
+		in.mu.Lock()
+		size, err, done, whole, frozen := in.size, in.err, in.done, in.whole, in.frozen != nil
+		first := whole || in.started && in.visible(-1, false) > 0
+		changed := in.change()
+		in.mu.Unlock()
+		switch {
+		case errors.Is(err, errNoSpool) || frozen:
+			return b.direct(ctx)
+		case done && err == nil:
+			return b.reopen(ctx)
+		case done:
+			return err
+		case first:
+			if size >= 0 {
+				b.Size = size
+			}
+			if b.rd, err = in.spool.Reader(); err == nil || !whole {
+				return err
+			}
+			// It is on its way into the store: wait for that.
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// reopen opens what came into the store while this request waited.
+func (b *Blob) reopen(ctx context.Context) error {
+	src := b.Source
+	_, ok, err := b.c.openHeld(ctx, b)
+	b.Source = src
+	if err == nil && !ok {
+		return b.direct(ctx) // it could not be stored
+	}
+	return err
+}
+
+// Content returns the stored blob, nil if it is still arriving.
+func (b *Blob) Content() io.ReadSeeker {
+	if b.held == nil {
+		return nil
+	}
+	return b.held
+}
+
+// Verified waits until all bytes are here and have the digest. After it, Size is known.
+func (b *Blob) Verified(ctx context.Context) error {
+	if b.in == nil || b.mem != nil || b.held != nil {
+		return nil
+	}
+	for {
+		b.in.mu.Lock()
+		whole, done, err, size := b.in.whole, b.in.done, b.in.err, b.in.size
+		changed := b.in.change()
+		b.in.mu.Unlock()
+		switch {
+		case whole:
+			b.Size = size
+			return nil
+		case done && err != nil:
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Close gives back what the blob holds.
+func (b *Blob) Close() error {
+	var err error
+	if b.held != nil {
+		err = b.held.Close()
+	}
+	if b.rd != nil {
+		err = errors.Join(err, b.rd.Close())
+	}
+	return err
+}
+
+// BlobInfo is what HEAD tells of a blob.
+type BlobInfo struct {
+	Size   int64 // -1: the upstream does not say
+	Source Source
+}
+
+// StatBlob tells a blob's size if a client that asked for it would get it, and
+// downloads nothing. Errors: as Blob.
+func (c *Cache) StatBlob(ctx context.Context, s Scope, d digest.Digest) (BlobInfo, error) {
+	row, err := c.Index.Blob(ctx, s.Repository, d)
+	if err != nil {
+		return BlobInfo{}, err
+	}
+	if row.Held {
+		src := Hit
+		if !row.Linked {
+			src = Miss
+			if err := c.link(ctx, s, d, row); err != nil {
+				return BlobInfo{}, err
+			}
+		}
+		return BlobInfo{row.Size, src}, nil
+	}
+	if err := c.refusedBlob(s, d); err != nil {
+		return BlobInfo{}, err
+	}
+	size, err := c.prove(ctx, s, d)
+	if err != nil {
+		return BlobInfo{}, err
+	}
+	if size >= 0 && row.Size >= 0 && size != row.Size {
+		return BlobInfo{}, errs.New(errs.UpstreamFailed, "%s says that %s has %d bytes, but its manifest says %d", s.Rule.Upstream, d, size, row.Size)
+	}
+	return BlobInfo{max(size, row.Size), Miss}, nil
+}

@@ -1,0 +1,398 @@
+package pullthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/blob"
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+const (
+	// chunk is what is withheld of a full answer until its digest holds, in bytes.
+	chunk = 64 << 10
+	// readSize is how much is read from an upstream at once, in bytes.
+	readSize = 256 << 10
+	// maxTries is how often in a row a transfer is opened again without a byte.
+	maxTries = 5
+	// mismatchFor is how long an upstream's wrong bytes are remembered.
+	mismatchFor = time.Minute
+)
+
+var (
+	errStalled = errors.New("no byte within the stall time")
+	errShort   = errors.New("the body ended early")
+	errNoSpool = errors.New("no room for a spool") // readers go straight to the upstream
+	errFrozen  = errors.New("the spool takes no more")
+	errTooLong = errors.New("the body goes on after the blob's end")
+)
+
+// ingest is one blob on its way in from one upstream host. One goroutine, run,
+// writes; readers follow the spool at their own offsets.
+type ingest struct {
+	c        *Cache
+	r        *rule.Rule
+	upRepo   string
+	d        digest.Digest
+	key      blob.Key
+	public   bool // fetched without a credential
+	declared bool // size is a manifest's word
+	release  func()
+
+	spool     *blob.Spool // set before opened
+	restarted bool        // run's own
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next change; nil while nobody waits
+	opened  bool          // the spool can be read
+	started bool          // the upstream has answered for upRepo
+	size    int64         // -1 while it is not known
+	written int64
+	epoch   int // counts starts from byte 0 after bytes had been visible
+	done    bool
+	whole   bool      // the digest holds
+	err     error     // why the ingest ended, if not whole
+	frozen  hash.Hash // state at written, if the spool takes no more
+	repos   map[string]struct{}
+}
+
+// join returns the running ingest of d from the rule's upstream, or starts one.
+// release, if not nil, gives back a slot that the caller holds for it.
+func (c *Cache) join(r *rule.Rule, repo string, d digest.Digest, size int64, release func()) (in *ingest, lead bool) {
+	key := blob.Key{Host: r.Upstream, Digest: d}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if in := c.ingests[key]; in != nil {
+		return in, false
+	}
+	in = &ingest{
+		c: c, r: r, upRepo: r.UpstreamRepository(repo), d: d, key: key, public: r.Credential == "",
+		declared: size >= 0, size: size, release: release, repos: map[string]struct{}{repo: {}},
+	}
+	c.ingests[key] = in
+	c.spawn(in.run)
+	return in, true
+}
+
+// sameSource says whether the upstream's answer to this ingest is also its answer
+// to the rule and repository.
+func (in *ingest) sameSource(r *rule.Rule, upRepo string) bool {
+	return in.upRepo == upRepo && in.r.Credential == r.Credential && in.r.Upstream == r.Upstream
+}
+
+// grant lets repo link the blob once it is stored.
+func (in *ingest) grant(repo string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.repos[repo] = struct{}{}
+}
+
+func (in *ingest) update(f func()) {
+	in.mu.Lock()
+	f()
+	if in.changed != nil {
+		close(in.changed)
+		in.changed = nil
+	}
+	in.mu.Unlock()
+}
+
+// change returns a channel that is closed at the next change. in.mu is held.
+func (in *ingest) change() <-chan struct{} {
+	if in.changed == nil {
+		in.changed = make(chan struct{})
+	}
+	return in.changed
+}
+
+func (in *ingest) run(ctx context.Context) {
+	if in.release == nil {
+		s := in.c.slotsOf(in.r.Upstream)
+		if s.acquire(ctx, false) != nil {
+			in.end(errs.New(errs.Unavailable, "weir is shutting down"))
+			return
+		}
+		in.release = s.release
+	}
+	defer in.release()
+	sp, err := in.c.Spools.Open(in.key, in.size)
+	if err != nil {
+		in.c.Logger.Warn("blob passes through without being kept", "digest", in.d, "upstream", in.r.Upstream, "error", err)
+		in.end(errNoSpool)
+		return
+	}
+	in.spool = sp
+	in.update(func() { in.opened, in.written = true, sp.Size() })
+	err = in.transfer(ctx)
+	if err == nil {
+		in.update(func() { in.whole, in.size = true, sp.Size() })
+		in.store(ctx)
+		return
+	}
+	in.give(ctx, err)
+}
+
+// give ends an ingest that came to nothing, keeping what may still be of use.
+func (in *ingest) give(ctx context.Context, err error) {
+	sp := in.spool
+	drop := sp.Size() == 0
+	switch {
+	case errors.Is(err, errFrozen):
+		h, herr := sp.Hash()
+		if herr == nil {
+			in.update(func() { in.frozen = h })
+		}
+		drop = true
+		in.c.Logger.Error("spool takes no more; its readers go on by themselves", "digest", in.d, "offset", sp.Size(), "error", err)
+	case errs.CodeOf(err) == errs.DigestMismatch:
+		e := errs.Wrap(errs.UpstreamFailed, err, "%s sent bytes for %s that do not have this digest", in.r.Upstream, in.d)
+		in.c.answers.put(mismatchKey(in.key), e, mismatchFor)
+		err, drop = e, true
+	case errors.Is(err, errTooLong):
+		in.c.answers.put(mismatchKey(in.key), errs.As(err), mismatchFor)
+		drop = true
+	case ctx.Err() != nil:
+		err = errs.New(errs.Unavailable, "weir is shutting down")
+	case errs.CodeOf(err) == errs.BlobUnknown || errs.CodeOf(err) == errs.UpstreamDenied:
+		drop = true
+	}
+	var cerr error
+	if drop {
+		cerr = sp.Abort()
+	} else {
+		cerr = sp.Close()
+	}
+	if cerr != nil {
+		in.c.Logger.Error("spool not put away", "digest", in.d, "error", cerr)
+	}
+	in.end(err)
+}
+
+func mismatchKey(k blob.Key) refKey { return refKey{"", k.Host, string(k.Digest)} }
+
+// end makes the ingest's result known; nobody joins it after.
+func (in *ingest) end(err error) {
+	in.c.mu.Lock()
+	delete(in.c.ingests, in.key)
+	in.c.mu.Unlock()
+	in.update(func() { in.done, in.err = true, err })
+}
+
+// store puts the whole blob into the store, then the rows. Readers have their
+// bytes by now, whatever comes of it.
+func (in *ingest) store(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	linked := in.granted(nil)
+	err := in.c.Store.Commit(ctx, in.spool)
+	if err == nil {
+		err = in.c.Index.PutBlob(ctx, in.d, in.size, in.public, linked, time.Now())
+	} else if aerr := in.spool.Abort(); aerr != nil {
+		err = errors.Join(err, aerr)
+	}
+	in.end(nil)
+	if err != nil {
+		in.c.Logger.Error("blob not stored", "digest", in.d, "upstream", in.r.Upstream, "error", err)
+		return
+	}
+	for _, repo := range in.granted(linked) {
+		if _, err := in.c.Index.Link(ctx, repo, in.d, time.Now()); err != nil {
+			in.c.Logger.Error("blob not linked", "digest", in.d, "repository", repo, "error", err)
+		}
+	}
+}
+
+// granted returns the repositories that may have the blob, but for those in not.
+func (in *ingest) granted(not []string) []string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	var repos []string
+next:
+	for repo := range in.repos {
+		for _, n := range not {
+			if n == repo {
+				continue next
+			}
+		}
+		repos = append(repos, repo)
+	}
+	return repos
+}
+
+// transfer fills the spool until the digest holds. It opens the upstream again,
+// by Range at the offset reached, as long as that brings bytes.
+func (in *ingest) transfer(ctx context.Context) error {
+	for tries := 0; ; {
+		before := in.spool.Size()
+		ended, err := in.attempt(ctx)
+		if ended {
+			if in.spool.Verified() {
+				return nil
+			}
+			err = errs.New(errs.DigestMismatch, "%d bytes from %s do not have digest %s", in.spool.Size(), in.r.Upstream, in.d)
+			if in.restarted {
+				return err
+			}
+			in.restarted = true
+			in.c.Logger.Warn("wrong bytes; starting the blob over", "digest", in.d, "upstream", in.r.Upstream, "error", err)
+			if err := in.startOver(in.size); err != nil {
+				return err
+			}
+			continue
+		}
+		if fatal(err) || ctx.Err() != nil || !in.hasStarted() {
+			return err
+		}
+		if in.spool.Size() > before {
+			tries = 0
+		}
+		if tries++; tries >= maxTries {
+			return err
+		}
+		in.c.Logger.Info("resuming blob", "digest", in.d, "upstream", in.r.Upstream, "offset", in.spool.Size(), "try", tries, "error", err)
+		pause := time.NewTimer(time.Duration(tries*tries-1) * time.Second / 2)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return context.Cause(ctx)
+		case <-pause.C:
+		}
+	}
+}
+
+// fatal says whether opening the upstream again cannot help.
+func fatal(err error) bool {
+	return errs.CodeOf(err) == errs.Internal || errors.Is(err, errTooLong)
+}
+
+func (in *ingest) hasStarted() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.started
+}
+
+// startOver empties the spool. Who has had bytes of it is cut off.
+func (in *ingest) startOver(size int64) error {
+	if err := in.spool.Reset(); err != nil {
+		return fmt.Errorf("start a spool over: %w", err)
+	}
+	in.update(func() { in.epoch++; in.written = 0; in.size = size })
+	return nil
+}
+
+// attempt opens the upstream once and reads what it gives. ended is true when all
+// bytes are in the spool, right or wrong.
+func (in *ingest) attempt(ctx context.Context) (ended bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := time.AfterFunc(in.c.Stall, func() { cancel(errStalled) })
+	defer watch.Stop()
+
+	off, n := in.spool.Size(), int64(-1)
+	if in.size >= 0 && off == in.size && off > 0 {
+		// All bytes are here, from before a restart: only the upstream's word is missing.
+		off, n = 0, 1
+	}
+	body, start, total, err := in.c.Upstream(in.r).Blob(ctx, in.upRepo, in.d, off, n)
+	if err != nil {
+		return false, in.refused(ctx, off, err)
+	}
+	defer body.Close()
+	in.c.paths.ok(in.r.Upstream)
+	again, err := in.begin(off, start, total)
+	if err != nil || again {
+		return false, err
+	}
+	if n > 0 {
+		return true, nil
+	}
+	return in.copy(ctx, watch, body, off-start)
+}
+
+// refused handles an upstream that did not open the blob.
+func (in *ingest) refused(ctx context.Context, off int64, err error) error {
+	if cause := context.Cause(ctx); cause == errStalled {
+		err = errs.Wrap(errs.UpstreamTimeout, cause, "%s sent nothing for %s", in.r.Upstream, in.d)
+	}
+	if errs.CodeOf(err) == errs.RangeInvalid && off > 0 {
+		if serr := in.startOver(in.size); serr != nil {
+			return serr
+		}
+		return err
+	}
+	in.c.note(in.r, refKey{in.r.Prefix, in.upRepo, string(in.d)}, false, false, err)
+	return err
+}
+
+// begin takes in what the upstream says of the body that it opened. again is true
+// if it must be opened anew.
+func (in *ingest) begin(off, start, total int64) (again bool, err error) {
+	if start != 0 && start != off {
+		return false, errs.New(errs.UpstreamFailed, "%s answered a range of %s from byte %d with one from byte %d", in.r.Upstream, in.d, off, start)
+	}
+	in.mu.Lock()
+	size := in.size
+	in.mu.Unlock()
+	switch {
+	case total >= 0 && size >= 0 && total != size && in.declared:
+		return false, errs.New(errs.UpstreamFailed, "%s says that %s has %d bytes, but its manifest says %d", in.r.Upstream, in.d, total, size)
+	case total >= 0 && size >= 0 && total != size:
+		return true, in.startOver(total)
+	case total >= 0 && off > total:
+		return true, in.startOver(total)
+	}
+	in.update(func() {
+		in.started = true
+		if total >= 0 {
+			in.size = total
+		}
+	})
+	return false, nil
+}
+
+// copy writes the body to the spool, after skipping what the spool has.
+func (in *ingest) copy(ctx context.Context, watch *time.Timer, body io.Reader, skip int64) (ended bool, err error) {
+	buf := make([]byte, readSize)
+	for {
+		n, rerr := body.Read(buf)
+		if n > 0 {
+			watch.Reset(in.c.Stall)
+		}
+		fresh := buf[:n]
+		if skip > 0 {
+			k := min(skip, int64(n))
+			skip -= k
+			fresh = fresh[k:]
+		}
+		if len(fresh) > 0 {
+			if in.size >= 0 && in.spool.Size()+int64(len(fresh)) > in.size {
+				return false, errs.Wrap(errs.UpstreamFailed, errTooLong, "%s sent more than the %d bytes of %s", in.r.Upstream, in.size, in.d)
+			}
+			_, werr := in.spool.Write(fresh)
+			in.update(func() { in.written = in.spool.Size() })
+			if werr != nil {
+				return false, fmt.Errorf("%w: %w", errFrozen, werr)
+			}
+		}
+		if in.size >= 0 && in.spool.Size() == in.size && skip == 0 {
+			return true, nil
+		}
+		switch {
+		case rerr == io.EOF && in.size < 0:
+			return true, nil
+		case rerr == io.EOF:
+			return false, errs.Wrap(errs.UpstreamUnreachable, errShort, "%s sent %d of the %d bytes of %s", in.r.Upstream, in.spool.Size(), in.size, in.d)
+		case rerr != nil && context.Cause(ctx) == errStalled:
+			return false, errs.Wrap(errs.UpstreamTimeout, errStalled, "%s stopped at byte %d of %s", in.r.Upstream, in.spool.Size(), in.d)
+		case rerr != nil:
+			return false, errs.Wrap(errs.UpstreamUnreachable, rerr, "%s broke off at byte %d of %s", in.r.Upstream, in.spool.Size(), in.d)
+		}
+	}
+}

@@ -1,0 +1,213 @@
+// Package pullthrough is the heart of weir: it answers for a rule's repositories
+// from what is held, and from the upstream where something is missing or a tag's
+// last check no longer counts.
+//
+// It guarantees:
+//   - One upstream transfer of a blob per (upstream host, digest) at a time,
+//     whatever the number of clients; each reads what has arrived at its own pace,
+//     and a client that leaves stops nothing.
+//   - Bytes are never answered as whole unless they have their digest: the last
+//     chunk of a full answer is withheld until the digest holds, and a blob of one
+//     chunk until then altogether. A range that ends before the blob's end carries
+//     bytes as the upstream sent them, unless the rule says verify_ranges.
+//   - A repository serves a blob only after this rule's upstream answered for it
+//     there with this rule's credential, or if the bytes are public.
+//   - A held tag is served whatever the upstream does, within Options.Wait.
+//   - Bytes are durable in the store before a row says so.
+//
+// It does not authorize: registry does, before it calls. It does not evict.
+package pullthrough
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/blob"
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+// Source says where an answer came from.
+type Source string
+
+const (
+	Hit   Source = "hit"   // held, and its check counts
+	Miss  Source = "miss"  // fetched for this request
+	Join  Source = "join"  // fetched for another request that this one joined
+	Stale Source = "stale" // held, but its check no longer counts and could not be renewed
+)
+
+// Upstream is one upstream registry as a rule reaches it. Its errors are
+// *errs.Error with the codes UpstreamUnreachable, UpstreamTimeout, UpstreamFailed,
+// UpstreamDenied, UpstreamRateLimited, ManifestUnknown, BlobUnknown, RangeInvalid
+// and Unsupported.
+type Upstream interface {
+	// Head asks what ref is. The digest is "" if the upstream does not say.
+	Head(ctx context.Context, repo string, ref oci.Reference) (oci.Descriptor, error)
+	// Manifest returns a manifest whose bytes have its digest.
+	Manifest(ctx context.Context, repo string, ref oci.Reference) (*oci.Manifest, error)
+	// Blob opens n bytes (n < 0: all) from offset. The body begins at start, which
+	// is 0 where the upstream ignores ranges; total is -1 if it is not told.
+	Blob(ctx context.Context, repo string, d digest.Digest, offset, n int64) (body io.ReadCloser, start, total int64, err error)
+}
+
+// Index is what the cache remembers. Every write is durable when it returns.
+type Index interface {
+	Tag(ctx context.Context, repo, tag string) (rule.Tag, error)                       // errs.ManifestUnknown
+	Manifest(ctx context.Context, repo string, d digest.Digest) (*oci.Manifest, error) // errs.ManifestUnknown
+	PutManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, tag string, at time.Time) (moved bool, err error)
+	CheckTag(ctx context.Context, repo, tag string, checked time.Time, orphaned bool) error
+	Blob(ctx context.Context, repo string, d digest.Digest) (rule.Blob, error)
+	PutBlob(ctx context.Context, d digest.Digest, size int64, public bool, repos []string, at time.Time) error
+	Link(ctx context.Context, repo string, d digest.Digest, at time.Time) (bool, error)
+	DropBlob(ctx context.Context, d digest.Digest) error
+	Parents(ctx context.Context, repo string, d digest.Digest) ([]digest.Digest, error)
+	EdgeKinds(ctx context.Context, repo string, d digest.Digest) ([]oci.EdgeKind, error)
+	Missing(ctx context.Context, repo string, d, like digest.Digest) ([]oci.Edge, error)
+	History(ctx context.Context, repo, tag string, limit int) ([]rule.Move, error)
+	Touch(repo, tag string, d digest.Digest, at time.Time)
+}
+
+// Options of a Cache. Index, Store, Spools and Upstream are required.
+type Options struct {
+	Index    Index
+	Store    blob.Store
+	Spools   *blob.Spools
+	Upstream func(*rule.Rule) Upstream
+
+	HeldOnly    bool          // no upstream is asked, whatever the rules say
+	Wait        time.Duration // how long a client waits for the check of a held tag; 0: 2 s
+	Check       time.Duration // how long a check may take, and a client waits for what is not held; 0: 30 s
+	Stall       time.Duration // an upstream body without a byte for so long is opened again; 0: 30 s
+	Connections int           // blob transfers per upstream host; 0: 16
+	Logger      *slog.Logger  // nil: slog.Default()
+}
+
+// Cache serves rules' repositories. It is safe for use by many goroutines.
+type Cache struct {
+	Options
+	checks  flights[checkKey, outcome]
+	fetches flights[refKey, *oci.Manifest]
+	proofs  flights[refKey, int64]
+	paths   paths
+	quotas  quotas
+	answers answers
+	sizes   sizes
+	heads   headless
+	budgets budgets
+	recent  recent
+
+	mu      sync.Mutex
+	ingests map[blob.Key]*ingest
+	slots   map[string]*slots // by upstream host
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// refKey is one reference under one rule.
+type refKey struct{ prefix, repo, ref string }
+
+// New returns a Cache that works until Close.
+func New(o Options) *Cache {
+	if o.Wait == 0 {
+		o.Wait = 2 * time.Second
+	}
+	if o.Check == 0 {
+		o.Check = 30 * time.Second
+	}
+	if o.Stall == 0 {
+		o.Stall = 30 * time.Second
+	}
+	if o.Connections == 0 {
+		o.Connections = 16
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	c := &Cache{Options: o, ingests: map[blob.Key]*ingest{}, slots: map[string]*slots{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+// Close ends what runs in the background and waits for it. Blobs that are still
+// arriving are kept for a later process to resume.
+func (c *Cache) Close() {
+	c.cancel()
+	c.wg.Wait()
+}
+
+// spawn runs f until it returns; its context ends with the cache.
+func (c *Cache) spawn(f func(context.Context)) {
+	c.wg.Go(func() { f(c.ctx) })
+}
+
+// Scope is a repository under its rule, for one caller.
+type Scope struct {
+	Rule       *rule.Rule
+	Repository string // as rule.Set.Match returned it
+	// NoUpstream is why this caller may have what is held, but may not make weir
+	// ask the upstream; nil if it may. It is returned where that would be needed.
+	NoUpstream error
+}
+
+func (s Scope) key(ref string) refKey { return refKey{s.Rule.Prefix, s.Repository, ref} }
+
+// off says why the upstream is not to be asked, nil if it is.
+func (c *Cache) off(s Scope) error {
+	switch {
+	case c.HeldOnly:
+		return errs.New(errs.ManifestUnknown, "weir serves only what it holds (held_only)")
+	case s.Rule.Off:
+		return errs.New(errs.ManifestUnknown, "rule %s serves only what is held (held_only)", s.Rule.Prefix)
+	}
+	return s.NoUpstream
+}
+
+// notHeld is the answer for something that is not here and may not be asked for.
+func notHeld(code errs.Code, what string, off error) error {
+	if errs.CodeOf(off) != errs.ManifestUnknown {
+		return off
+	}
+	return errs.New(code, "%s is not held here, and %v", what, off)
+}
+
+// quotaKey is what an upstream counts requests by.
+func quotaKey(r *rule.Rule) string { return r.Upstream + " " + r.Credential }
+
+// note remembers what an attempt at the rule's upstream told about the way there,
+// the quota and the reference. ref is "" where the attempt was for a blob, which
+// no quota counts.
+func (c *Cache) note(r *rule.Rule, key refKey, counted, head bool, err error) {
+	if err == nil {
+		c.paths.ok(r.Upstream)
+		return
+	}
+	e := errs.As(err)
+	if e == nil {
+		return // weir's own fault, or the end of the process
+	}
+	switch e.Code {
+	case errs.UpstreamUnreachable, errs.UpstreamTimeout:
+		c.paths.failed(r.Upstream, e)
+		return
+	case errs.UpstreamRateLimited:
+		if counted {
+			c.quotas.limited(quotaKey(r), head, e)
+		}
+	case errs.UpstreamDenied:
+		c.answers.put(key, e, 30*time.Second)
+	case errs.ManifestUnknown, errs.BlobUnknown:
+		c.answers.put(key, e, 10*time.Second)
+	case errs.UpstreamFailed:
+		c.answers.put(key, e, 5*time.Second)
+	}
+	c.paths.ok(r.Upstream)
+}

@@ -1,0 +1,163 @@
+// Package registry is the data plane that the faces call: pulling now, pushing
+// and deleting later. It authorizes: every exported method takes the caller first
+// and decides before it does anything else, so a face cannot forget to.
+//
+// What it answers for a rule's repositories is pullthrough's; see there for what
+// is guaranteed about bytes.
+package registry
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/pullthrough"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+// What the faces see of pullthrough, so that they need not import it.
+type (
+	Source      = pullthrough.Source
+	Sink        = pullthrough.Sink
+	BlobInfo    = pullthrough.BlobInfo
+	CheckResult = pullthrough.CheckResult
+	Explanation = pullthrough.Explanation
+)
+
+// The sources of an answer.
+const (
+	Hit   = pullthrough.Hit
+	Miss  = pullthrough.Miss
+	Join  = pullthrough.Join
+	Stale = pullthrough.Stale
+)
+
+// Manifest is a manifest for a client.
+type Manifest struct {
+	pullthrough.Answer
+	Upstream string // the rule's upstream host
+}
+
+// Blob is a blob for a client. Close it.
+type Blob struct {
+	*pullthrough.Blob
+	Upstream string
+}
+
+// Options of a Registry; all are required.
+type Options struct {
+	ID     string // registry ID, 12 digits
+	Region string
+	Rules  *rule.Set
+	Cache  *pullthrough.Cache
+}
+
+// Registry is the one private registry that a weir serves.
+type Registry struct {
+	id, region string
+	cache      *pullthrough.Cache
+	rules      atomic.Pointer[rule.Set]
+}
+
+// New returns a Registry.
+func New(o Options) *Registry {
+	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache}
+	r.rules.Store(o.Rules)
+	return r
+}
+
+// ARN returns the Amazon resource name of a repository.
+func (r *Registry) ARN(repo string) string {
+	return "arn:aws:ecr:" + r.region + ":" + r.id + ":repository/" + repo
+}
+
+// find returns a repository's canonical name and rule, after the decision whether
+// c may do action there. What is held needs no more than that; a caller that may
+// not import gets it, and weir asks no upstream for it. Who may do nothing there learns
+// nothing of the rules.
+func (r *Registry) find(c iam.Caller, action, repo string) (pullthrough.Scope, error) {
+	none := pullthrough.Scope{}
+	if _, err := oci.ParseRepository(repo); err != nil {
+		return none, err
+	}
+	rl, name := r.rules.Load().Match(repo)
+	if rl == nil {
+		name = repo
+	}
+	if err := c.Allowed(action, r.ARN(name)); err != nil {
+		return none, err
+	}
+	if rl == nil {
+		return none, errs.New(errs.RepoUnknown, "repository %s does not exist, and no pull through cache rule has a prefix of its name", repo)
+	}
+	mayImport := c.Allowed(iam.BatchImportUpstreamImage, r.ARN(name))
+	return pullthrough.Scope{Rule: rl, Repository: name, NoUpstream: mayImport}, nil
+}
+
+// Manifest returns a manifest by tag or digest. pull is false where only its
+// existence is asked (HEAD), which counts as no pull. Errors: errs.NameInvalid,
+// Denied, Unauthenticated, RepoUnknown, and pullthrough's.
+func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*Manifest, error) {
+	s, err := r.find(c, iam.BatchGetImage, repo)
+	if err != nil {
+		return nil, err
+	}
+	a, err := r.cache.Manifest(ctx, s, ref)
+	if err != nil {
+		return nil, err
+	}
+	if pull {
+		r.cache.Pulled(s, ref, a.Manifest)
+	}
+	return &Manifest{a, s.Rule.Upstream}, nil
+}
+
+// Blob opens a blob; it returns when the first byte may be sent. Errors: as
+// Manifest, with BlobUnknown.
+func (r *Registry) Blob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (*Blob, error) {
+	s, err := r.find(c, iam.GetDownloadURLForLayer, repo)
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.cache.Blob(ctx, s, d)
+	if err != nil {
+		return nil, err
+	}
+	return &Blob{b, s.Rule.Upstream}, nil
+}
+
+// StatBlob tells what HEAD tells, and downloads nothing. Errors: as Blob.
+func (r *Registry) StatBlob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (BlobInfo, string, error) {
+	s, err := r.find(c, iam.GetDownloadURLForLayer, repo)
+	if err != nil {
+		return BlobInfo{}, "", err
+	}
+	info, err := r.cache.StatBlob(ctx, s, d)
+	return info, s.Rule.Upstream, err
+}
+
+// Check asks the upstream now what a tag is. Errors: as Manifest, and
+// errs.Unsupported while the upstream is switched off.
+func (r *Registry) Check(ctx context.Context, c iam.Caller, repo, tag string) (CheckResult, error) {
+	s, err := r.find(c, iam.BatchImportUpstreamImage, repo)
+	if err != nil {
+		return CheckResult{}, err
+	}
+	if _, err := oci.ParseTag(tag); err != nil {
+		return CheckResult{}, err
+	}
+	return r.cache.CheckNow(ctx, s, tag)
+}
+
+// Explain tells what is known of a reference without asking the upstream.
+func (r *Registry) Explain(ctx context.Context, c iam.Caller, repo string, ref oci.Reference) (Explanation, error) {
+	s, err := r.find(c, iam.DescribeImages, repo)
+	if err != nil {
+		return Explanation{}, err
+	}
+	return r.cache.Explain(ctx, s, ref)
+}
