@@ -1,0 +1,244 @@
+// Package config reads weir's configuration file. The comments on the fields of
+// Config and of what it holds are the manual: docs/configuration.md is made from
+// them, and a test compares the two.
+//
+// Load guarantees that what it returns can be used as it is: every value is in
+// its grammar, every name that another key refers to exists, every file that is
+// named could be read. What is wrong is reported all at once, each problem with
+// its line. It does not look at the network or at the data folder.
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+// Config is the whole file. Every key may be left out, and so may the file.
+type Config struct {
+	// Where weir listens, as host:port. ":5000" is every address of the machine.
+	// An address that is not a loopback one needs `tls`, or `tls: off` written
+	// out.
+	Listen string `yaml:"listen"`
+
+	// The data folder, made at the first start. It belongs to one running weir.
+	// Relative paths in the file start at the file's own folder.
+	Data string `yaml:"data"`
+
+	// The one private registry that this weir serves. It is fixed by the first
+	// start: changing it here later is an error.
+	Registry Registry `yaml:"registry"`
+
+	// Serve only what is held: no upstream is ever asked, whatever the rules say.
+	HeldOnly bool `yaml:"held_only"`
+
+	// Certificate and key of the listener, or `tls: off` for plain http on an
+	// address that others reach. On a loopback address it may be left out.
+	TLS TLS `yaml:"tls"`
+
+	// Networks of the reverse proxies whose X-Forwarded-For counts, as CIDRs.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
+
+	// Who may pull without a key. Nobody, if it is left out.
+	Anonymous []Anonymous `yaml:"anonymous"`
+
+	// The pull through cache rules. Left out, they are the four that need no
+	// credential: ecr-public, kubernetes, quay and docker-hub. A file that has
+	// the key has exactly the rules that it lists.
+	Rules []Rule `yaml:"rules"`
+
+	// What upstreams ask for, by a name that rules refer to.
+	Credentials map[string]Credential `yaml:"credentials"`
+
+	// How an upstream host is reached, by host, where it is not simply
+	// https://HOST with the machine's own certificates.
+	Upstreams map[string]Upstream `yaml:"upstreams"`
+
+	// Room on the disk.
+	Storage Storage `yaml:"storage"`
+
+	// How long weir waits, and for what.
+	Timeouts Timeouts `yaml:"timeouts"`
+
+	// The log, on standard error.
+	Log Log `yaml:"log"`
+
+	set *rule.Set
+}
+
+// RuleSet returns the rules, ready for use.
+func (c *Config) RuleSet() *rule.Set { return c.set }
+
+// Registry is who this registry is.
+type Registry struct {
+	// The registry ID: 12 digits. Left out, the first start draws one.
+	ID string `yaml:"id"`
+
+	// One word, such as the place it stands in: it is part of ARNs.
+	Region string `yaml:"region"`
+
+	// The host, or host:port, by which clients reach this registry, for the
+	// lines that weir prints. Left out, it is the address it listens on.
+	Host string `yaml:"host"`
+}
+
+// TLS is a certificate, or the word off.
+type TLS struct {
+	// PEM file: the certificate and those that sign it, in this order.
+	CertFile string `yaml:"cert_file"`
+
+	// PEM file: the certificate's private key.
+	KeyFile string `yaml:"key_file"`
+
+	Off bool `yaml:"-"` // `tls: off` was written out
+}
+
+// Anonymous is one grant to pull, and to fill the cache, without a key.
+type Anonymous struct {
+	// Networks that it is for, as CIDRs.
+	CIDR []netip.Prefix `yaml:"cidr"`
+
+	// Repositories that it is for: names here, where `*` stands for any number of
+	// characters, "/" included, and `?` for one. Repositories of a rule with a
+	// credential are not among them unless a pattern begins with the rule's
+	// prefix.
+	Repositories []string `yaml:"repositories"`
+}
+
+// Rule is one pull through cache rule.
+type Rule struct {
+	// The first part of the repositories' names here: weir/PREFIX/NAME is the
+	// upstream's NAME. ROOT takes every name that no other rule takes; of
+	// several rules the one with the longest prefix wins. Required.
+	Prefix string `yaml:"prefix"`
+
+	// The upstream: a host, or host:port. docker.io means registry-1.docker.io.
+	// It may be left out where kind tells it.
+	Upstream string `yaml:"upstream"`
+
+	// ecr, ecr-public, quay, k8s, docker-hub, github-container-registry,
+	// azure-container-registry, gitlab-container-registry, chainguard or generic
+	// (any other OCI registry). Left out, the host tells.
+	Kind string `yaml:"kind"`
+
+	// Goes before the repository's name at the upstream: with prefix corp and
+	// upstream_prefix team/images, corp/app is the upstream's team/images/app.
+	UpstreamPrefix string `yaml:"upstream_prefix"`
+
+	// A name under credentials. Left out, the upstream is asked anonymously.
+	Credential string `yaml:"credential"`
+
+	// How long a check of a tag counts: a duration, `never` (a held tag is not
+	// checked again), or 0 (an answer is at most one second old). Left out: 24h.
+	Window Window `yaml:"window"`
+
+	// Tags that never change once held, as patterns with `*` and `?`.
+	Fixed []string `yaml:"fixed"`
+
+	// Serve only what is held of this rule: its upstream is never asked.
+	HeldOnly bool `yaml:"held_only"`
+
+	// What starts the download of an image's other layers: `layer` (the first
+	// layer that a client asks for), `manifest` (a platform's manifest), or `off`.
+	// Left out: layer.
+	Prefetch string `yaml:"prefetch"`
+
+	// Let a range of a blob that is still arriving wait until the whole blob is
+	// there and verified. Whole answers are always verified before they end.
+	VerifyRanges bool `yaml:"verify_ranges"`
+}
+
+// Credential is either username and password_file, or file.
+type Credential struct {
+	// The user name.
+	Username string `yaml:"username"`
+
+	// A file with the password or token; line breaks at its end do not count.
+	PasswordFile string `yaml:"password_file"`
+
+	// A JSON file with "username" and "accessToken", as in a secret of ECR's.
+	File string `yaml:"file"`
+}
+
+// Upstream is how one upstream host is reached.
+type Upstream struct {
+	// Base URLs in the order in which they are tried: mirrors, or an address
+	// inside. The next one is tried where the one before cannot be reached.
+	// Plain http is used only where it is written here.
+	Endpoints []string `yaml:"endpoints"`
+
+	// The proxy, as http://HOST:PORT, or `direct` for none. Left out, HTTP_PROXY,
+	// HTTPS_PROXY and NO_PROXY of the environment say.
+	Proxy string `yaml:"proxy"`
+
+	// PEM file with certificates to trust for it, beside the machine's own.
+	CAFile string `yaml:"ca_file"`
+
+	// URLs of token services, beside the well-known ones, that may be sent the
+	// credential.
+	Realms []string `yaml:"realms"`
+
+	// Hosts, or host:port, to which the upstream may send weir for a blob or a
+	// token. Private, loopback and link-local addresses are reached only where
+	// they are listed here, or as an endpoint, with their port.
+	AllowHosts []string `yaml:"allow_hosts"`
+}
+
+// Storage is room on the disk.
+type Storage struct {
+	// How much of the file system blobs on their way in leave free: a percentage
+	// (but at least 2 GiB), or an amount such as 20GiB.
+	KeepFree KeepFree `yaml:"keep_free"`
+}
+
+// Timeouts says how long weir waits. All are durations such as 30s, 10m or 1d.
+type Timeouts struct {
+	// A body of an upstream that brings no byte for so long is asked for again,
+	// from where it stopped.
+	Stall Duration `yaml:"stall"`
+
+	// How long a client waits for the check of a tag that is held. After it, the
+	// held image is served and the check goes on.
+	Wait Duration `yaml:"wait"`
+
+	// How long a check may take, and how long a client waits for an answer about
+	// what is not held.
+	Check Duration `yaml:"check"`
+
+	// How long bodies that are being sent may go on after weir was told to end.
+	Shutdown Duration `yaml:"shutdown"`
+}
+
+// Log is the log.
+type Log struct {
+	// debug, info, warn or error.
+	Level string `yaml:"level"`
+
+	// text or json.
+	Format string `yaml:"format"`
+}
+
+// Default returns what holds where no file says otherwise. Load checks it like a
+// file.
+func Default() *Config {
+	return &Config{
+		Listen:   "127.0.0.1:5000",
+		Data:     "weir-data",
+		Registry: Registry{Region: "local"},
+		Rules: []Rule{
+			{Prefix: "docker-hub", Upstream: rule.DockerHub.FixedHost()},
+			{Prefix: "ecr-public", Upstream: rule.ECRPublic.FixedHost()},
+			{Prefix: "kubernetes", Upstream: rule.K8s.FixedHost()},
+			{Prefix: "quay", Upstream: rule.Quay.FixedHost()},
+		},
+		Storage: Storage{KeepFree: KeepFree{Percent: 10}},
+		Timeouts: Timeouts{
+			Stall:    Duration(30 * time.Second),
+			Wait:     Duration(2 * time.Second),
+			Check:    Duration(30 * time.Second),
+			Shutdown: Duration(30 * time.Second),
+		},
+		Log: Log{Level: "info", Format: "text"},
+	}
+}
