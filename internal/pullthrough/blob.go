@@ -52,17 +52,24 @@ func (c *Cache) Blob(ctx context.Context, s Scope, d digest.Digest) (*Blob, erro
 	if err := c.refusedBlob(s, d); err != nil {
 		return nil, err
 	}
-	in, lead := c.join(b.r, b.repo, d, row.Size, nil)
-	b.in, b.Source, b.Size = in, source(lead), row.Size
-	c.layerAsked(ctx, s, d)
-	if err := b.allow(ctx); err != nil {
-		return nil, err
-	}
-	if err := b.ready(ctx); err != nil {
+	for try := 0; ; try++ {
+		in, lead := c.join(b.r, b.repo, d, row.Size, nil)
+		b.in, b.Source, b.Size = in, source(lead), row.Size
+		if try == 0 {
+			c.layerAsked(ctx, s, d)
+		}
+		if err = b.allow(ctx); err == nil {
+			err = b.ready(ctx)
+		}
+		if err == nil {
+			return b, nil
+		}
 		b.Close()
-		return nil, err
+		if lead || try == 2 || ctx.Err() != nil || in.sameSource(b.r, b.r.UpstreamRepository(b.repo)) {
+			return nil, err
+		}
+		// What another repository's ingest came to is no answer for this one.
 	}
-	return b, nil
 }
 
 // openHeld opens the blob if its bytes are here and the repository may have them.
@@ -182,9 +189,10 @@ func (b *Blob) ready(ctx context.Context) error {
 		case done:
 			return err
 		case first:
-			if size >= 0 {
-				b.Size = size
+			if size >= 0 && b.Size >= 0 && size != b.Size {
+				return errs.New(errs.UpstreamFailed, "%s has %d bytes, but its manifest here says %d", b.d, size, b.Size)
 			}
+			b.Size = max(b.Size, size)
 			if b.rd, err = in.spool.Reader(); err == nil || !whole {
 				return err
 			}
@@ -219,8 +227,11 @@ func (b *Blob) Content() io.ReadSeeker {
 
 // Verified waits until all bytes are here and have the digest. After it, Size is known.
 func (b *Blob) Verified(ctx context.Context) error {
-	if b.in == nil || b.mem != nil || b.held != nil {
+	if b.mem != nil || b.held != nil {
 		return nil
+	}
+	if b.in == nil {
+		return errs.New(errs.StorageFull, "there is no room to hold blob %s, and it cannot be verified on its way", b.d)
 	}
 	for {
 		b.in.mu.Lock()
@@ -280,7 +291,10 @@ func (c *Cache) StatBlob(ctx context.Context, s Scope, d digest.Digest) (BlobInf
 	if err := c.refusedBlob(s, d); err != nil {
 		return BlobInfo{}, err
 	}
-	size, err := c.prove(ctx, s, d)
+	size, err := c.arriving(ctx, s, d)
+	if err == nil && size < 0 {
+		size, err = c.prove(ctx, s, d)
+	}
 	if err != nil {
 		return BlobInfo{}, err
 	}
@@ -288,4 +302,34 @@ func (c *Cache) StatBlob(ctx context.Context, s Scope, d digest.Digest) (BlobInf
 		return BlobInfo{}, errs.New(errs.UpstreamFailed, "%s says that %s has %d bytes, but its manifest says %d", s.Rule.Upstream, d, size, row.Size)
 	}
 	return BlobInfo{max(size, row.Size), Miss}, nil
+}
+
+// arriving returns the size of a blob that is on its way in for this repository's
+// own upstream repository, -1 if none is or it has no answer yet.
+func (c *Cache) arriving(ctx context.Context, s Scope, d digest.Digest) (int64, error) {
+	c.mu.Lock()
+	in := c.ingests[blob.Key{Host: s.Rule.Upstream, Digest: d}]
+	c.mu.Unlock()
+	if in == nil || !in.sameSource(s.Rule, s.Rule.UpstreamRepository(s.Repository)) {
+		return -1, nil
+	}
+	for {
+		in.mu.Lock()
+		started, done, err, size := in.started || in.whole, in.done, in.err, in.size
+		changed := in.change()
+		in.mu.Unlock()
+		switch {
+		case errors.Is(err, errNoSpool):
+			return -1, nil
+		case done && err != nil:
+			return -1, err
+		case started || done:
+			return size, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return -1, context.Cause(ctx)
+		}
+	}
 }

@@ -30,9 +30,9 @@ type outcome struct {
 // deniedPause is how long a 401 or 403 lets a held tag be.
 const deniedPause = 5 * time.Minute
 
-func (c *Cache) checkHeld(r *rule.Rule, repo, tag string, t rule.Tag, pause time.Duration) *flight[outcome] {
+func (c *Cache) checkHeld(r *rule.Rule, repo, tag string, pause time.Duration) *flight[outcome] {
 	f, _ := c.checks.join(c, checkKey{refKey{r.Prefix, repo, tag}, false}, func(ctx context.Context) (outcome, error) {
-		return c.check(ctx, r, repo, tag, t, true, pause)
+		return c.check(ctx, r, repo, tag, true, pause)
 	})
 	return f
 }
@@ -42,8 +42,10 @@ func (c *Cache) checkHeld(r *rule.Rule, repo, tag string, t rule.Tag, pause time
 // Manifest, and errs.Unsupported while the upstream is switched off.
 func (c *Cache) CheckNow(ctx context.Context, s Scope, tag string) (CheckResult, error) {
 	r, repo := s.Rule, s.Repository
-	if off := c.off(s); off != nil {
+	if off := c.off(s); errs.CodeOf(off) == errs.ManifestUnknown {
 		return CheckResult{}, errs.New(errs.Unsupported, "the tag was not checked: %v", off)
+	} else if off != nil {
+		return CheckResult{}, off
 	}
 	t, err := c.Index.Tag(ctx, repo, tag)
 	held := err == nil
@@ -54,7 +56,7 @@ func (c *Cache) CheckNow(ctx context.Context, s Scope, tag string) (CheckResult,
 		return CheckResult{}, err
 	}
 	f, _ := c.checks.join(c, checkKey{s.key(tag), true}, func(ctx context.Context) (outcome, error) {
-		return c.check(ctx, r, repo, tag, t, held, 0)
+		return c.check(ctx, r, repo, tag, held, 0)
 	})
 	o, err := f.wait(ctx)
 	if err != nil {
@@ -73,7 +75,7 @@ type CheckResult struct {
 }
 
 // check asks the upstream what a tag is and applies the answer, after pause.
-func (c *Cache) check(ctx context.Context, r *rule.Rule, repo, tag string, t rule.Tag, held bool, pause time.Duration) (outcome, error) {
+func (c *Cache) check(ctx context.Context, r *rule.Rule, repo, tag string, held bool, pause time.Duration) (outcome, error) {
 	if pause > 0 {
 		wait := time.NewTimer(pause)
 		defer wait.Stop()
@@ -91,6 +93,10 @@ func (c *Cache) check(ctx context.Context, r *rule.Rule, repo, tag string, t rul
 			return outcome{}, err
 		}
 		return outcome{manifest: m, digest: m.Digest, moved: true, at: time.Now()}, nil
+	}
+	t, err := c.Index.Tag(ctx, repo, tag)
+	if err != nil {
+		return outcome{}, err
 	}
 	o, err := c.ask(ctx, r, repo, tag, t)
 	if err != nil {

@@ -161,7 +161,7 @@ func (b *Blob) passOn(ctx context.Context, w Sink, off, end int64) error {
 
 // direct prepares an answer straight from the upstream: there is no room.
 func (b *Blob) direct(ctx context.Context) error {
-	b.Source = Miss
+	b.Source, b.in = Miss, nil
 	if b.Size < 0 || b.Size > chunk {
 		size, err := b.c.prove(ctx, b.s, b.d)
 		if err != nil {

@@ -40,7 +40,8 @@ var (
 type ingest struct {
 	c        *Cache
 	r        *rule.Rule
-	upRepo   string
+	repo     string // the cached repository that it was first asked for
+	upRepo   string // and what the upstream calls it
 	d        digest.Digest
 	key      blob.Key
 	public   bool // fetched without a credential
@@ -74,7 +75,7 @@ func (c *Cache) join(r *rule.Rule, repo string, d digest.Digest, size int64, rel
 		return in, false
 	}
 	in = &ingest{
-		c: c, r: r, upRepo: r.UpstreamRepository(repo), d: d, key: key, public: r.Credential == "",
+		c: c, r: r, repo: repo, upRepo: r.UpstreamRepository(repo), d: d, key: key, public: r.Credential == "",
 		declared: size >= 0, size: size, release: release, repos: map[string]struct{}{repo: {}},
 	}
 	c.ingests[key] = in
@@ -157,7 +158,7 @@ func (in *ingest) give(ctx context.Context, err error) {
 		in.c.answers.put(mismatchKey(in.key), e, mismatchFor)
 		err, drop = e, true
 	case errors.Is(err, errTooLong):
-		in.c.answers.put(mismatchKey(in.key), errs.As(err), mismatchFor)
+		in.c.answers.put(in.asked(), errs.As(err), mismatchFor)
 		drop = true
 	case ctx.Err() != nil:
 		err = errs.New(errs.Unavailable, "weir is shutting down")
@@ -175,6 +176,9 @@ func (in *ingest) give(ctx context.Context, err error) {
 	}
 	in.end(err)
 }
+
+// asked is the reference that the upstream's answers to this ingest are about.
+func (in *ingest) asked() refKey { return refKey{in.r.Prefix, in.repo, string(in.d)} }
 
 func mismatchKey(k blob.Key) refKey { return refKey{"", k.Host, string(k.Digest)} }
 
@@ -327,7 +331,7 @@ func (in *ingest) refused(ctx context.Context, off int64, err error) error {
 		}
 		return err
 	}
-	in.c.note(in.r, refKey{in.r.Prefix, in.upRepo, string(in.d)}, false, false, err)
+	in.c.note(in.r, in.asked(), false, false, err)
 	return err
 }
 

@@ -88,7 +88,7 @@ func (c *Cache) coldTag(ctx context.Context, s Scope, tag string) (Answer, error
 		return Answer{}, err
 	}
 	f, lead := c.checks.join(c, checkKey{s.key(tag), false}, func(ctx context.Context) (outcome, error) {
-		return c.check(ctx, r, repo, tag, rule.Tag{}, false, 0)
+		return c.check(ctx, r, repo, tag, false, 0)
 	})
 	o, err := f.wait(ctx)
 	if err != nil {
@@ -131,7 +131,7 @@ func (c *Cache) staleTag(ctx context.Context, r *rule.Rule, repo, tag string, t 
 	key := refKey{r.Prefix, repo, tag}
 	if err := c.notNow(r, key); err != nil {
 		c.probe(r.Upstream, func(ctx context.Context) error {
-			_, err := c.checkHeld(r, repo, tag, t, 0).wait(ctx)
+			_, err := c.checkHeld(r, repo, tag, 0).wait(ctx)
 			return err
 		})
 		return c.stale(ctx, r, repo, tag, err)
@@ -140,7 +140,7 @@ func (c *Cache) staleTag(ctx context.Context, r *rule.Rule, repo, tag string, t 
 	if !ok {
 		return c.stale(ctx, r, repo, tag, errs.New(errs.RateLimited, "many tags are due for a check at once"))
 	}
-	f := c.checkHeld(r, repo, tag, t, pause)
+	f := c.checkHeld(r, repo, tag, pause)
 	if pause > 0 {
 		return c.stale(ctx, r, repo, tag, errs.New(errs.RateLimited, "many tags are due for a check at once; this one is checked in %s", pause.Round(time.Second)))
 	}
@@ -267,7 +267,6 @@ func (c *Cache) fetch(ctx context.Context, r *rule.Rule, repo string, ref oci.Re
 		return nil, err
 	}
 	c.note(r, key, true, false, nil)
-	c.answers.drop(key)
 	now := time.Now()
 	// What the upstream sent is stored even if the check's own time is over.
 	moved, err := c.Index.PutManifest(context.WithoutCancel(ctx), repo, m, edges, tag, now)

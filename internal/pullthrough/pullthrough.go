@@ -83,7 +83,7 @@ type Options struct {
 
 	HeldOnly    bool          // no upstream is asked, whatever the rules say
 	Wait        time.Duration // how long a client waits for the check of a held tag; 0: 2 s
-	Check       time.Duration // how long a check may take, and a client waits for what is not held; 0: 30 s
+	Check       time.Duration // how long a check may take, and a client waits for what is not held; 0: 25 s, as containerd waits 30
 	Stall       time.Duration // an upstream body without a byte for so long is opened again; 0: 30 s
 	Connections int           // blob transfers per upstream host; 0: 16
 	Logger      *slog.Logger  // nil: slog.Default()
@@ -121,7 +121,7 @@ func New(o Options) *Cache {
 		o.Wait = 2 * time.Second
 	}
 	if o.Check == 0 {
-		o.Check = 30 * time.Second
+		o.Check = 25 * time.Second
 	}
 	if o.Stall == 0 {
 		o.Stall = 30 * time.Second
@@ -183,11 +183,11 @@ func notHeld(code errs.Code, what string, off error) error {
 func quotaKey(r *rule.Rule) string { return r.Upstream + " " + r.Credential }
 
 // note remembers what an attempt at the rule's upstream told about the way there,
-// the quota and the reference. ref is "" where the attempt was for a blob, which
-// no quota counts.
+// the quota and the reference. counted is false for blobs, which no quota counts.
 func (c *Cache) note(r *rule.Rule, key refKey, counted, head bool, err error) {
 	if err == nil {
 		c.paths.ok(r.Upstream)
+		c.answers.drop(key)
 		return
 	}
 	e := errs.As(err)
