@@ -68,7 +68,7 @@ func (k *checker) config() {
 	if c.Registry.ID != "" && !registryID.MatchString(c.Registry.ID) {
 		k.bad("registry.id", "%q is not 12 digits", c.Registry.ID)
 	}
-	if !region.MatchString(c.Registry.Region) {
+	if c.Registry.Region != "" && !region.MatchString(c.Registry.Region) {
 		k.bad("registry.region", "%q is not one word of a-z, 0-9 and -", c.Registry.Region)
 	}
 	if c.Registry.Host != "" {
@@ -127,10 +127,38 @@ func (k *checker) anonymous(key string, a Anonymous) {
 		k.bad(key+".repositories", `is required: the repositories that it is for, ["*"] for all`)
 	}
 	for i, p := range a.Repositories {
+		key := fmt.Sprintf("%s.repositories[%d]", key, i)
 		if !pattern.MatchString(p) {
-			k.bad(fmt.Sprintf("%s.repositories[%d]", key, i), "%q is not a repository name with * and ?", p)
+			k.bad(key, "%q is not a repository name with * and ?", p)
+			continue
+		}
+		for _, r := range k.c.Rules {
+			if r.Credential != "" && reachesUnnamed(p, strings.TrimSuffix(r.Prefix, "/")) {
+				k.bad(key, "%q also reaches the rule %s, which has a credential: what others may not have is anonymous only where a pattern begins with %s", p, r.Prefix, named(r.Prefix))
+			}
 		}
 	}
+}
+
+// reachesUnnamed says whether a pattern of anonymous repositories can match one of
+// a rule without naming the rule: for ROOT, whose repositories have no prefix in
+// common, without naming anything.
+func reachesUnnamed(p, prefix string) bool {
+	wild := strings.IndexAny(p, "*?")
+	if wild < 0 {
+		return false
+	}
+	if prefix == rule.Root {
+		return wild == 0
+	}
+	return strings.HasPrefix(prefix+"/", p[:wild]) && p[:wild] != prefix+"/"
+}
+
+func named(prefix string) string {
+	if prefix == rule.Root {
+		return "a part of the name"
+	}
+	return strings.TrimSuffix(prefix, "/") + "/"
 }
 
 func (k *checker) rules() {

@@ -75,7 +75,8 @@ type Registry struct {
 	// The registry ID: 12 digits. Left out, the first start draws one.
 	ID string `yaml:"id"`
 
-	// One word, such as the place it stands in: it is part of ARNs.
+	// One word, such as the place it stands in: it is part of ARNs. Left out, the
+	// first start takes local.
 	Region string `yaml:"region"`
 
 	// The host, or host:port, by which clients reach this registry, for the
@@ -101,8 +102,8 @@ type Anonymous struct {
 
 	// Repositories that it is for: names here, where `*` stands for any number of
 	// characters, "/" included, and `?` for one. Repositories of a rule with a
-	// credential are not among them unless a pattern begins with the rule's
-	// prefix.
+	// credential must be named: a pattern that reaches them begins with the
+	// rule's prefix.
 	Repositories []string `yaml:"repositories"`
 }
 
@@ -203,7 +204,7 @@ type Timeouts struct {
 	Wait Duration `yaml:"wait"`
 
 	// How long a check may take, and how long a client waits for an answer about
-	// what is not held.
+	// what is not held: less than the 30 s after which containerd gives up.
 	Check Duration `yaml:"check"`
 
 	// How long bodies that are being sent may go on after weir was told to end.
@@ -223,9 +224,8 @@ type Log struct {
 // file.
 func Default() *Config {
 	return &Config{
-		Listen:   "127.0.0.1:5000",
-		Data:     "weir-data",
-		Registry: Registry{Region: "local"},
+		Listen: "127.0.0.1:5000",
+		Data:   "weir-data",
 		Rules: []Rule{
 			{Prefix: "docker-hub", Upstream: rule.DockerHub.FixedHost()},
 			{Prefix: "ecr-public", Upstream: rule.ECRPublic.FixedHost()},
@@ -236,7 +236,7 @@ func Default() *Config {
 		Timeouts: Timeouts{
 			Stall:    Duration(30 * time.Second),
 			Wait:     Duration(2 * time.Second),
-			Check:    Duration(30 * time.Second),
+			Check:    Duration(25 * time.Second),
 			Shutdown: Duration(30 * time.Second),
 		},
 		Log: Log{Level: "info", Format: "text"},
