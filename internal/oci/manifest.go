@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"encoding/json"
 	"mime"
 	"strings"
@@ -81,7 +82,8 @@ type Edge struct {
 	Descriptor
 }
 
-// Edges is what a manifest names, in the order in which it names it.
+// Edges is what a manifest names, in the order in which it names it. A digest that
+// is named twice (Docker's empty layer often is) is there twice.
 type Edges struct {
 	List         []Edge
 	ArtifactType string
@@ -110,11 +112,30 @@ func (e Edges) Children() []Edge {
 	return c
 }
 
-type rawDescriptor struct {
-	MediaType string    `json:"mediaType"`
-	Digest    string    `json:"digest"`
-	Size      int64     `json:"size"`
-	Platform  *Platform `json:"platform"`
+// rawDescriptor is checked while it is read: a hostile list ends at its first
+// element that names nothing, before the next takes memory, and a key that is
+// given twice never mixes two descriptors.
+type rawDescriptor struct{ Descriptor }
+
+func (d *rawDescriptor) UnmarshalJSON(b []byte) error {
+	var raw struct {
+		MediaType string    `json:"mediaType"`
+		Digest    string    `json:"digest"`
+		Size      int64     `json:"size"`
+		Platform  *Platform `json:"platform"`
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	dg, err := ParseDigest(raw.Digest)
+	if err != nil {
+		return errs.New(errs.ManifestInvalid, "manifest names content that cannot be asked for: %v", err)
+	}
+	if raw.Size < 0 {
+		return errs.New(errs.ManifestInvalid, "manifest names %s with size %d", dg, raw.Size)
+	}
+	*d = rawDescriptor{Descriptor{raw.MediaType, dg, raw.Size, raw.Platform}}
+	return nil
 }
 
 type rawManifest struct {
@@ -128,112 +149,146 @@ type rawManifest struct {
 	Subject       *rawDescriptor  `json:"subject"`
 }
 
+// parse reads a manifest as Go's other clients do: keys without regard to case,
+// and the last of two equal keys counts.
+func parse(raw []byte) (*rawManifest, error) {
+	if !bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{")) {
+		return nil, errs.New(errs.ManifestInvalid, "manifest is not a JSON object")
+	}
+	var m rawManifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		if e := errs.As(err); e != nil {
+			return nil, e
+		}
+		return nil, errs.Wrap(errs.ManifestInvalid, err, "manifest is not a JSON object of the specification's form")
+	}
+	return &m, nil
+}
+
+// index says whether m, served as mediaType, is an index. A document that one
+// client would read as an index and another as a manifest is refused
+// (CVE-2021-41190): what it names would depend on who reads it.
+func (m *rawManifest) index(mediaType string) (bool, error) {
+	index, known := family(mediaType)
+	inner, innerKnown := family(m.MediaType)
+	switch {
+	case !known && innerKnown:
+		index = inner
+	case !known:
+		index = m.Manifests != nil
+	}
+	if innerKnown && inner != index || index && (m.Config != nil || len(m.Layers) > 0) || !index && len(m.Manifests) > 0 {
+		return false, errs.New(errs.ManifestInvalid, "document of type %q (mediaType %q) is both an index and a manifest", clip(mediaType), clip(m.MediaType))
+	}
+	return index, nil
+}
+
+// family says whether a media type is an index's, and whether it is known at all.
+func family(mediaType string) (index, known bool) {
+	switch base(mediaType) {
+	case MediaTypeIndex, MediaTypeDockerList:
+		return true, true
+	case MediaTypeManifest, MediaTypeDocker, MediaTypeArtifact, MediaTypeDockerV1, MediaTypeDockerV1Sign:
+		return false, true
+	}
+	return false, false
+}
+
+// base is a media type in lower case without its parameters.
+func base(mediaType string) string {
+	b, _, _ := mime.ParseMediaType(mediaType)
+	return b
+}
+
 // Edges walks the manifest. Unknown fields and media types are ignored; what is
 // named must have a digest that ParseDigest accepts and a size that is not
-// negative. Errors: errs.ManifestInvalid.
+// negative (a missing one is 0). Errors: errs.ManifestInvalid.
 func (m *Manifest) Edges() (Edges, error) {
-	var raw rawManifest
-	if err := json.Unmarshal(m.Raw, &raw); err != nil {
-		return Edges{}, errs.Wrap(errs.ManifestInvalid, err, "manifest is not a JSON object")
+	raw, err := parse(m.Raw)
+	if err != nil {
+		return Edges{}, err
 	}
-	family, _, _ := strings.Cut(m.MediaType, ";")
-	switch family {
-	case MediaTypeDockerV1, MediaTypeDockerV1Sign:
-		return Edges{}, errs.New(errs.ManifestInvalid, "Docker image manifest schema 1 is not supported")
-	}
-	if raw.SchemaVersion == 1 {
+	t := base(m.MediaType)
+	if t == MediaTypeDockerV1 || t == MediaTypeDockerV1Sign || raw.SchemaVersion == 1 {
 		return Edges{}, errs.New(errs.ManifestInvalid, "Docker image manifest schema 1 is not supported")
 	}
 	e := Edges{ArtifactType: raw.ArtifactType}
-	e.Index = family == MediaTypeIndex || family == MediaTypeDockerList || raw.Manifests != nil
-	add := func(kind EdgeKind, d rawDescriptor) error {
-		dg, err := ParseDigest(d.Digest)
-		if err != nil {
-			return errs.Wrap(errs.ManifestInvalid, err, "manifest names a %s with a bad digest", kind)
-		}
-		if d.Size < 0 {
-			return errs.New(errs.ManifestInvalid, "manifest names %s %s with size %d", kind, dg, d.Size)
-		}
-		e.List = append(e.List, Edge{kind, Descriptor{d.MediaType, dg, d.Size, d.Platform}})
-		return nil
+	if e.Index, err = raw.index(m.MediaType); err != nil {
+		return Edges{}, err
 	}
-	for _, d := range raw.Manifests {
-		if err := add(EdgeChild, d); err != nil {
-			return Edges{}, err
-		}
-	}
-	if raw.Config != nil && !e.Index {
-		if err := add(EdgeConfig, *raw.Config); err != nil {
-			return Edges{}, err
-		}
-	}
-	for _, list := range [][]rawDescriptor{raw.Layers, raw.Blobs} {
+	add := func(kind EdgeKind, list ...rawDescriptor) {
 		for _, d := range list {
-			if e.Index {
-				break
-			}
-			if err := add(EdgeLayer, d); err != nil {
-				return Edges{}, err
-			}
+			e.List = append(e.List, Edge{kind, d.Descriptor})
 		}
+	}
+	add(EdgeChild, raw.Manifests...)
+	if raw.Config != nil {
+		add(EdgeConfig, *raw.Config)
+	}
+	if !e.Index {
+		add(EdgeLayer, raw.Layers...)
+		add(EdgeLayer, raw.Blobs...)
 	}
 	if raw.Subject != nil {
-		if err := add(EdgeSubject, *raw.Subject); err != nil {
-			return Edges{}, err
-		}
+		add(EdgeSubject, *raw.Subject)
 	}
 	return e, nil
 }
 
 // ManifestType returns the media type of a manifest: what the header said if
 // that is a manifest's, else the mediaType field inside, else what its fields
-// tell. A page of HTML, or anything else that is no JSON object, is refused.
+// tell. A page of HTML, or anything else that is no JSON object, is refused, and
+// so is a document that is an index by one of the three and a manifest by another.
 // Errors: errs.ManifestInvalid.
 func ManifestType(header string, raw []byte) (string, error) {
-	if ValidManifestType(header) {
-		// A generic application/json says less than the document does.
-		if base, _, _ := mime.ParseMediaType(header); base != "application/json" {
-			return header, checkObject(raw)
-		}
-	} else if base, _, err := mime.ParseMediaType(header); header != "" && (err != nil || base != "application/octet-stream" && base != "text/plain") {
+	t := ""
+	switch base(header) {
+	case "", "application/json", "application/octet-stream", "text/plain": // they say less than the document does
+	default:
+		t = header
+	}
+	if header != "" && base(header) == "" || t != "" && !ValidManifestType(t) {
 		return "", errs.New(errs.ManifestInvalid, "content type %q is not a manifest's", clip(header))
 	}
-	var m rawManifest
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return "", errs.Wrap(errs.ManifestInvalid, err, "manifest is not a JSON object")
+	m, err := parse(raw)
+	if err != nil {
+		return "", err
 	}
-	switch {
-	case m.MediaType != "" && ValidManifestType(m.MediaType):
-		return m.MediaType, nil
-	case m.MediaType != "":
-		return "", errs.New(errs.ManifestInvalid, "mediaType %q is not a manifest's", clip(m.MediaType))
+	switch inner := base(m.MediaType); {
+	case t != "":
+	case m.MediaType != "" && inner != "application/json":
+		if t = m.MediaType; !ValidManifestType(t) {
+			return "", errs.New(errs.ManifestInvalid, "mediaType %q is not a manifest's", clip(t))
+		}
 	case m.Manifests != nil:
-		return MediaTypeIndex, nil
+		t = MediaTypeIndex
 	case m.Config != nil || m.Layers != nil:
-		return MediaTypeManifest, nil
+		t = MediaTypeManifest
+	default:
+		return "", errs.New(errs.ManifestInvalid, "document is neither a manifest nor an index")
 	}
-	return "", errs.New(errs.ManifestInvalid, "document is neither a manifest nor an index")
-}
-
-func checkObject(raw []byte) error {
-	var m rawManifest
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return errs.Wrap(errs.ManifestInvalid, err, "manifest is not a JSON object")
+	if _, err := m.index(t); err != nil {
+		return "", err
 	}
-	return nil
+	return t, nil
 }
 
 // ValidManifestType says whether s may be a manifest's Content-Type: one of the
-// known families, application/json, or any application/...+json. Nothing that a
-// browser would run is among them.
+// known families, application/json, or any application/...+json, in printable
+// ASCII. Nothing that a browser would run is among them.
 func ValidManifestType(s string) bool {
-	base, _, err := mime.ParseMediaType(s)
-	if err != nil || len(s) > 255 {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	t, _, err := mime.ParseMediaType(s)
+	if err != nil || len(s) > 255 || strings.TrimSpace(s) != s {
 		return false
 	}
-	switch base {
+	switch t {
 	case "application/json", MediaTypeDockerV1Sign:
 		return true
 	}
-	return strings.HasPrefix(base, "application/") && strings.HasSuffix(base, "+json")
+	return strings.HasPrefix(t, "application/") && strings.HasSuffix(t, "+json")
 }
