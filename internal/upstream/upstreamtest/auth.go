@@ -1,0 +1,153 @@
+package upstreamtest
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// token is what a Bearer token stands for.
+type token struct {
+	scopes  []string
+	expires time.Time
+}
+
+// Revoke makes every token that was given out expired.
+func (r *Registry) Revoke() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for k, t := range r.tokens {
+		t.expires = time.Time{}
+		r.tokens[k] = t
+	}
+}
+
+// serveToken is the realm.
+func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
+	user, password, basic := req.BasicAuth()
+	if want, ok := r.opts.Users[user]; basic && (!ok || want != password) || !basic && len(r.opts.Users) > 0 {
+		fail(w, http.StatusUnauthorized, "UNAUTHORIZED", "incorrect username or password")
+		return
+	}
+	if got := req.FormValue("service"); got != r.opts.Service {
+		fail(w, http.StatusBadRequest, "UNSUPPORTED", "service "+strconv.Quote(got))
+		return
+	}
+	life := r.opts.TokenLife
+	if life == 0 {
+		life = 60 * time.Second
+	}
+	text := "token-" + rand.Text()
+	r.mu.Lock()
+	r.tokens[text] = token{strings.Fields(strings.Join(req.Form["scope"], " ")), time.Now().Add(life)}
+	r.mu.Unlock()
+	answer := map[string]any{"token": text}
+	if r.is(TokenField) {
+		answer = map[string]any{"access_token": text}
+	}
+	if r.opts.TokenLife != 0 {
+		answer["expires_in"] = int(life / time.Second)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(answer)
+}
+
+// allowed says whether req may have repo; if not, it has answered.
+func (r *Registry) allowed(w http.ResponseWriter, req *http.Request, repo string) bool {
+	switch r.opts.Auth {
+	case Basic:
+		user, password, _ := req.BasicAuth()
+		if want, ok := r.opts.Users[user]; ok && want == password {
+			return true
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="upstreamtest"`)
+		fail(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+		return false
+	case Token:
+		return r.tokenAllows(w, req, repo)
+	}
+	return true
+}
+
+func (r *Registry) tokenAllows(w http.ResponseWriter, req *http.Request, repo string) bool {
+	scope := "repository:" + repo + ":pull"
+	text, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+	r.mu.Lock()
+	t, given := r.tokens[text]
+	r.mu.Unlock()
+	expired := given && !time.Now().Before(t.expires)
+	granted := false
+	for _, s := range t.scopes {
+		granted = granted || s == scope
+	}
+	if expired && r.is(ExpiredForbidden) {
+		fail(w, http.StatusForbidden, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
+		return false
+	}
+	if given && !expired && granted && (r.known(repo) || !r.is(UnknownDenied)) {
+		return true
+	}
+	challenge := fmt.Sprintf(`Bearer realm="%s",service="%s"`, r.realm(req), r.opts.Service)
+	if !r.is(NoScopeInBearer) {
+		challenge += fmt.Sprintf(`,scope="%s"`, scope)
+	}
+	if given {
+		challenge += `,error="insufficient_scope"`
+	}
+	w.Header().Set("WWW-Authenticate", challenge)
+	fail(w, http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+	return false
+}
+
+func (r *Registry) realm(req *http.Request) string {
+	if s := r.where(); s.Realm != "" {
+		return s.Realm
+	}
+	return "http://" + req.Host + "/token"
+}
+
+// signed returns the URL of a blob at the second host.
+func (r *Registry) signed(path string) string {
+	expires := strconv.FormatInt(time.Now().Add(r.opts.SignedLife).UnixNano(), 10)
+	q := url.Values{"expires": {expires}, "signature": {r.sign(path, expires)}}
+	base := ""
+	if !r.is(RelativeLocation) {
+		base = r.where().CDN
+	}
+	return base + path + "?" + q.Encode()
+}
+
+func (r *Registry) sign(path, expires string) string {
+	h := hmac.New(sha256.New, r.secret)
+	fmt.Fprint(h, path, " ", expires)
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// verifySigned checks a request at the second host as object stores do; if it is
+// refused, it has answered.
+func (r *Registry) verifySigned(w http.ResponseWriter, req *http.Request) bool {
+	q := req.URL.Query()
+	expires, _ := strconv.ParseInt(q.Get("expires"), 10, 64)
+	problem, status := "", http.StatusForbidden
+	switch {
+	case req.Header.Get("Authorization") != "" || req.Header.Get("Cookie") != "":
+		problem, status = "Only one auth mechanism allowed", http.StatusBadRequest
+	case q.Get("signature") != r.sign(req.URL.Path, q.Get("expires")):
+		problem = "SignatureDoesNotMatch"
+	case time.Now().UnixNano() >= expires:
+		problem = "Request has expired"
+	default:
+		return true
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<Error><Code>AccessDenied</Code><Message>%s</Message></Error>", problem)
+	return false
+}
