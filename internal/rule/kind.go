@@ -2,6 +2,8 @@ package rule
 
 import (
 	"net"
+	"net/netip"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -52,6 +54,9 @@ func (k Kind) FixedHost() string {
 	return ""
 }
 
+// ecrHost is the form of Amazon ECR's registry hosts, as its own clients check it.
+var ecrHost = regexp.MustCompile(`^\d{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9][a-z0-9-]*\.(amazonaws\.(com|com\.cn|eu)|on\.(aws|amazonwebservices\.com\.cn))$`)
+
 // KindOf returns the kind of an upstream host.
 func KindOf(host string) Kind {
 	switch host {
@@ -66,13 +71,15 @@ func KindOf(host string) Kind {
 	switch {
 	case strings.HasSuffix(host, ".azurecr.io"):
 		return Azure
-	case strings.Contains(host, ".dkr.ecr.") && strings.Contains(host, ".amazonaws.com"):
+	case ecrHost.MatchString(host):
 		return ECR
 	}
 	return Generic
 }
 
-// ValidHost checks an upstream's host or host:port: no scheme, no path, no user.
+// ValidHost checks an upstream's host or host:port: no scheme, no path, no user, and
+// in the one form that it has (lower case, IPv6 addresses shortest and in brackets),
+// because memories, credentials and the address guard are keyed by it.
 // Errors: errs.ParamInvalid.
 func ValidHost(s string) error {
 	if s == "" {
@@ -82,15 +89,19 @@ func ValidHost(s string) error {
 		return errs.New(errs.ParamInvalid, "upstream %q has a scheme: give the bare host (how it is reached belongs under upstreams)", s)
 	}
 	host := s
-	if h, port, err := net.SplitHostPort(s); err == nil {
+	if _, port, err := net.SplitHostPort(s); err == nil {
 		n, err := strconv.Atoi(port)
-		if err != nil || n < 1 || n > 65535 {
+		if err != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port {
 			return errs.New(errs.ParamInvalid, "upstream %q has a bad port", s)
 		}
-		host = h
+		host = strings.TrimSuffix(s, ":"+port)
 	}
-	if ip := net.ParseIP(host); ip != nil {
-		return nil
+	if in, ok := strings.CutPrefix(host, "["); ok {
+		in, ok = strings.CutSuffix(in, "]")
+		if a, err := netip.ParseAddr(in); ok && err == nil && a.Is6() && a.Zone() == "" && in == a.String() {
+			return nil
+		}
+		return errs.New(errs.ParamInvalid, "upstream %q is not an IPv6 address in its shortest form, in brackets", s)
 	}
 	if len(host) > 253 {
 		return errs.New(errs.ParamInvalid, "upstream host is longer than 253 bytes")

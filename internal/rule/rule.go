@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/oci"
 )
@@ -69,14 +71,17 @@ func (r *Rule) upstreamPath(rest string) string {
 }
 
 // Cached returns the name here of an upstream's repository, and false if the rule
-// does not reach it.
+// does not reach it. Another rule of the Set may take that name: Set.Match tells.
 func (r *Rule) Cached(upstream string) (string, bool) {
 	rest := upstream
 	if r.UpstreamPrefix != "" && r.UpstreamPrefix != Root {
-		var ok bool
-		if rest, ok = strings.CutPrefix(upstream, r.UpstreamPrefix+"/"); !ok {
+		rest, _ = strings.CutPrefix(upstream, r.UpstreamPrefix+"/")
+		if rest == upstream {
 			return "", false
 		}
+	}
+	if rest == "" {
+		return "", false
 	}
 	rest = r.canonical(rest)
 	if r.Prefix == Root {
@@ -111,7 +116,7 @@ func (r *Rule) Fresh(checked, now time.Time) bool {
 		return !checked.IsZero()
 	}
 	age := now.Sub(checked)
-	return !checked.IsZero() && age >= 0 && age < r.Window
+	return !checked.IsZero() && age >= 0 && age < max(r.Window, time.Second)
 }
 
 // Set is rules by prefix. It does not change; the zero value has none.
@@ -126,8 +131,9 @@ func NewSet(rules []Rule) (*Set, []error) {
 	var problems []error
 	for i := range rules {
 		r := rules[i]
-		r.Prefix = strings.TrimSuffix(r.Prefix, "/")
-		r.UpstreamPrefix = strings.TrimSuffix(r.UpstreamPrefix, "/")
+		r.Fixed = slices.Clone(r.Fixed)
+		r.Prefix = trimSlash(r.Prefix)
+		r.UpstreamPrefix = trimSlash(r.UpstreamPrefix)
 		if r.Prefetch == "" {
 			r.Prefetch = PrefetchLayer
 		}
@@ -144,6 +150,14 @@ func NewSet(rules []Rule) (*Set, []error) {
 	}
 	sort.Slice(s.rules, func(i, j int) bool { return s.rules[i].Prefix < s.rules[j].Prefix })
 	return s, problems
+}
+
+// trimSlash takes the slash from a prefix's end, where ECR's grammar allows one.
+func trimSlash(prefix string) string {
+	if prefix == Root+"/" {
+		return prefix
+	}
+	return strings.TrimSuffix(prefix, "/")
 }
 
 func (r *Rule) validate() error {
@@ -186,16 +200,26 @@ func ValidPrefix(p string) error {
 	return nil
 }
 
-// Match returns the rule that takes repo, by longest prefix, and the cached
-// repository that repo means under it (Docker Hub's one-word names gain
-// library/). It returns nil if no rule does; a rule's bare prefix is no
-// repository of it.
+// Match returns the rule that takes repo, a repository name, by longest prefix, and
+// the cached repository that repo means under it: Docker Hub's one-word names gain
+// library/, and the name with library/ is matched again, so that each cached
+// repository belongs to one rule. It returns nil if no rule takes repo, or if the
+// cached name would be too long; a rule's bare prefix is no repository of it.
 func (s *Set) Match(repo string) (*Rule, string) {
-	for end := len(repo); ; {
-		end = strings.LastIndexByte(repo[:end], '/')
-		if end < 0 {
-			break
+	for {
+		r, name := s.longest(repo)
+		if r == nil || len(name) > oci.MaxRepository {
+			return nil, ""
 		}
+		if name == repo {
+			return r, name
+		}
+		repo = name
+	}
+}
+
+func (s *Set) longest(repo string) (*Rule, string) {
+	for end := strings.LastIndexByte(repo, '/'); end >= 0; end = strings.LastIndexByte(repo[:end], '/') {
 		if r := s.byPrefix[repo[:end]]; r != nil {
 			return r, r.Prefix + "/" + r.canonical(repo[end+1:])
 		}
@@ -210,3 +234,26 @@ func (s *Set) Match(repo string) (*Rule, string) {
 func (s *Set) Rules() []*Rule { return slices.Clone(s.rules) }
 
 func (r *Rule) String() string { return fmt.Sprintf("%s -> %s", r.Prefix, r.Upstream) }
+
+// Tag is what is remembered of a tag.
+type Tag struct {
+	Digest   digest.Digest // what the tag is, as last heard
+	Complete digest.Digest // the last digest of this tag that was offline-ready; "" if none was
+	Checked  time.Time     // last check that counts; zero if none does
+	Pulled   time.Time     // last pull by a client; zero if never
+	Orphaned bool          // the upstream said that the tag is gone
+}
+
+// Move is one row of a tag's history.
+type Move struct {
+	From, To digest.Digest // From is "" at the tag's first appearance
+	At       time.Time
+}
+
+// Blob is what is remembered of a blob, as one repository sees it.
+type Blob struct {
+	Linked bool  // the repository may serve it
+	Held   bool  // its bytes are in the store
+	Public bool  // its bytes were once fetched without a credential: anybody may have them
+	Size   int64 // of the held blob, or else what a manifest of this repository says; -1 if neither does
+}
