@@ -98,8 +98,8 @@ func matchAny(patterns []string, s string, fold bool) bool {
 	return false
 }
 
-// Match says whether s matches pattern with IAM's wildcards * and ?. It takes
-// time linear in len(s) for each * of the pattern.
+// Match says whether s matches pattern with IAM's wildcards * and ?, byte by byte. It
+// takes at most len(pattern)*len(s) steps, whatever the pattern.
 func Match(pattern, s string) bool {
 	star, mark, p, i := -1, 0, 0, 0
 	for i < len(s) {
