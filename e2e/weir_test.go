@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// server is weir, the static binary, with a rule set on one upstream:
+//
+//	day/...    the default window
+//	now/...    a window of two seconds
+//	wrong/...  a credential that the upstream refuses
+type server struct {
+	addr, dir  string
+	id, secret string // the root access key
+	p          *process
+}
+
+const (
+	shortWindow = 2 * time.Second
+	weirConfig  = `listen: %[1]s
+data: %[2]s/data
+rules:
+  - {prefix: day, upstream: upstream.test, credential: right}
+  - {prefix: now, upstream: upstream.test, credential: right, window: %[3]s}
+  - {prefix: wrong, upstream: upstream.test, credential: wrong}
+credentials:
+  right: {username: %[4]s, password_file: %[2]s/right}
+  wrong: {username: %[4]s, password_file: %[2]s/wrong}
+upstreams:
+  upstream.test:
+    endpoints: ["http://%[5]s"]
+    allow_hosts: ["%[6]s", "%[7]s"]
+    realms: ["http://%[7]s/token"]
+`
+)
+
+// newServer starts weir for the first time and reads the key that it made.
+func newServer(t *testing.T, u *upstream) *server {
+	t.Helper()
+	s := &server{addr: freeAddr(t, "127.0.0.1"), dir: t.TempDir()}
+	text := fmt.Sprintf(weirConfig, s.addr, s.dir, shortWindow, upstreamUser, u.front.addr, u.cdn.addr, u.realmHost())
+	for name, b := range map[string]string{"weir.yaml": text, "right": upstreamPassword + "\n", "wrong": "guessed"} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.start(t)
+	var err error
+	if s.id, s.secret, err = readKey(filepath.Join(s.dir, "data", "credentials")); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(s.p.output(), s.secret) {
+		t.Error("weir printed the secret")
+	}
+	return s
+}
+
+// readKey reads an AWS credentials file.
+func readKey(file string) (id, secret string, err error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", "", err
+	}
+	m := regexp.MustCompile(`(?s)aws_access_key_id\s*=\s*(\S+).*aws_secret_access_key\s*=\s*(\S+)`).FindStringSubmatch(string(b))
+	if m == nil {
+		return "", "", fmt.Errorf("%s is no credentials file", file)
+	}
+	return m[1], m[2], nil
+}
+
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	s.p = start(t, nil, os.Getenv("WEIR_BIN"), "serve", "--config", filepath.Join(s.dir, "weir.yaml"))
+	s.p.alive(t, 20*time.Second, func() error { return ready(s.addr) })
+}
+
+func ready(addr string) error {
+	c := http.Client{Timeout: 2 * time.Second}
+	resp, err := c.Get("http://" + addr + "/readyz")
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("/readyz: %s", resp.Status)
+	}
+	return nil
+}
+
+// restart ends weir politely and starts it again, which needs no upstream.
+func (s *server) restart(t *testing.T) {
+	t.Helper()
+	if err := s.p.end(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if code := s.p.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("weir ended with status %d on SIGTERM", code)
+	}
+	begin := time.Now()
+	s.start(t)
+	if d := time.Since(begin); d > 10*time.Second {
+		t.Errorf("weir took %v to start", d)
+	}
+}
+
+// ref is an image's name here.
+func (s *server) ref(rule, rest string) string { return s.addr + "/" + rule + "/" + rest }
+
+// head asks for a tag's digest.
+func (s *server) head(t *testing.T, rule, repo, tag string) (digest string, err error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, fmt.Sprintf("http://%s/v2/%s/%s/manifests/%s", s.addr, rule, repo, tag), nil)
+	if err != nil {
+		return "", err
+	}
+	req.SetBasicAuth(s.id, s.secret)
+	c := http.Client{Timeout: clientLimit}
+	resp, err := c.Do(req)
+	if err != nil {
+		return "", err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("HEAD %s: %s", req.URL.Path, resp.Status)
+	}
+	return resp.Header.Get("Docker-Content-Digest"), nil
+}
