@@ -78,8 +78,15 @@ func readKey(file string) (id, secret string, err error) {
 
 func (s *server) start(t *testing.T) {
 	t.Helper()
-	s.p = start(t, nil, os.Getenv("WEIR_BIN"), "serve", "--config", filepath.Join(s.dir, "weir.yaml"))
-	s.p.alive(t, 20*time.Second, func() error { return ready(s.addr) })
+	s.p = serve(t, s.addr, filepath.Join(s.dir, "weir.yaml"))
+}
+
+// serve starts weir and waits until it is ready.
+func serve(t *testing.T, addr, config string) *process {
+	t.Helper()
+	p := start(t, nil, os.Getenv("WEIR_BIN"), "serve", "--config", config)
+	p.alive(t, 20*time.Second, func() error { return ready(addr) })
+	return p
 }
 
 func ready(addr string) error {
