@@ -1,0 +1,52 @@
+package meta
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+)
+
+// OpenWith is Open with other migrations than those of the binary.
+func OpenWith(ctx context.Context, o Options, migrations fs.FS) (*DB, error) {
+	return open(ctx, o, migrations)
+}
+
+// Migrations returns those of the binary.
+func Migrations() fs.FS { return embedded() }
+
+// Statements returns the text of every statement.
+func Statements() []string { return texts[:] }
+
+// Pool returns the pool that writes.
+func (db *DB) Pool() *sql.DB { return db.writes }
+
+// DropCaches forgets what is remembered in memory.
+func (db *DB) DropCaches() { db.cache.clear() }
+
+// CacheRows returns how many tags, links, blobs and keys are remembered.
+func (db *DB) CacheRows() (tags, links, blobs, keys int) {
+	c := &db.cache
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.tags.m), len(c.links.m), len(c.blobs.m), len(c.keys.m)
+}
+
+// CacheBytes returns the cost of the manifests that are remembered.
+func (db *DB) CacheBytes() int {
+	db.cache.mu.Lock()
+	defer db.cache.mu.Unlock()
+	return db.cache.manifests.cost
+}
+
+// MaxCacheBytes bounds CacheBytes.
+const MaxCacheBytes = maxManifestBytes
+
+// MaxPulls is how many pull times wait at most.
+const MaxPulls = maxPulls
+
+// Pulls returns how many pull times wait.
+func (db *DB) Pulls() int {
+	db.pulls.mu.Lock()
+	defer db.pulls.mu.Unlock()
+	return len(db.pulls.m)
+}

@@ -1,0 +1,160 @@
+package meta
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/oci"
+)
+
+// Manifest returns a manifest exactly as it was put, which is not to be changed.
+// Errors: errs.ManifestUnknown, errs.NameInvalid, errs.DigestInvalid.
+func (db *DB) Manifest(ctx context.Context, repo string, d digest.Digest) (*oci.Manifest, error) {
+	cost := func(m *oci.Manifest) int { return len(m.Raw) + 1024 }
+	return remember(&db.cache, &db.cache.manifests, true, digestKey{repo, d}, cost, func() (*oci.Manifest, error) {
+		if err := checkNames(repo, d); err != nil {
+			return nil, err
+		}
+		var mediaType []byte
+		m := &oci.Manifest{Descriptor: oci.Descriptor{Digest: d}}
+		err := db.get().row(ctx, getManifest, []any{repo, string(d)}, &mediaType, &m.Raw)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, errs.New(errs.ManifestUnknown, "manifest %s is not held in %s", d, repo)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("manifest %s@%s: %w", repo, d, err)
+		}
+		m.MediaType, m.Size = string(mediaType), int64(len(m.Raw))
+		return m, nil
+	})
+}
+
+// PutManifest stores a manifest and what it names in a repository, which is made if
+// it is not there. A manifest that is there already stays as it is, its media type
+// too. With a tag, the tag is m's from now on: checked at at, not orphaned, and moved,
+// with a row of its history, if it was another's or not there. Whoever calls has
+// verified that the bytes have the digest.
+// Errors: errs.NameInvalid, errs.TagInvalid, errs.DigestInvalid, errs.ManifestTooLarge.
+func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, tag string, at time.Time) (moved bool, err error) {
+	if err := checkNames(repo, m.Digest); err != nil {
+		return false, err
+	}
+	if tag != "" {
+		if _, err := oci.ParseTag(tag); err != nil {
+			return false, err
+		}
+	}
+	if len(m.Raw) > oci.MaxManifestSize {
+		return false, errs.New(errs.ManifestTooLarge, "manifest %s is larger than %d bytes", m.Digest, oci.MaxManifestSize)
+	}
+	for _, x := range e.List {
+		if _, err := oci.ParseDigest(string(x.Digest)); err != nil {
+			return false, err
+		}
+	}
+	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
+		if _, err := t.exec(ctx, putRepository, repo, micros(at)); err != nil {
+			return err
+		}
+		if err := t.putManifest(ctx, repo, m, e, at); err != nil {
+			return err
+		}
+		if tag != "" {
+			if moved, err = t.moveTag(ctx, repo, tag, m.Digest, at); err != nil {
+				return err
+			}
+		}
+		return t.completeFrom(ctx, repo, m.Digest)
+	})
+	if err != nil {
+		return false, fmt.Errorf("put manifest %s@%s: %w", repo, m.Digest, err)
+	}
+	return moved, nil
+}
+
+func (t *tx) putManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, at time.Time) error {
+	n, err := t.exec(ctx, putManifest, repo, string(m.Digest), []byte(m.MediaType), micros(at), notNil(m.Raw))
+	if err != nil || n == 0 {
+		return err
+	}
+	for i, x := range e.List {
+		platform, err := marshalPlatform(x.Platform)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, putEdge, repo, string(m.Digest), int64(i), string(x.Kind), string(x.Digest), []byte(x.MediaType), x.Size, platform); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Parents returns the manifests of the repository that name d as child, config or
+// layer, by digest.
+func (db *DB) Parents(ctx context.Context, repo string, d digest.Digest) ([]digest.Digest, error) {
+	if err := checkNames(repo, d); err != nil {
+		return nil, err
+	}
+	parents, err := list(ctx, db.get(), listParents, []any{repo, string(d)}, text[digest.Digest])
+	if err != nil {
+		return nil, fmt.Errorf("parents of %s@%s: %w", repo, d, err)
+	}
+	return parents, nil
+}
+
+// EdgeKinds returns how manifests of the repository name d, each kind once.
+func (db *DB) EdgeKinds(ctx context.Context, repo string, d digest.Digest) ([]oci.EdgeKind, error) {
+	if err := checkNames(repo, d); err != nil {
+		return nil, err
+	}
+	kinds, err := list(ctx, db.get(), listKinds, []any{repo, string(d)}, text[oci.EdgeKind])
+	if err != nil {
+		return nil, fmt.Errorf("edges to %s@%s: %w", repo, d, err)
+	}
+	return kinds, nil
+}
+
+// Repositories returns up to limit repository names after the name after, in the
+// order of their bytes. Errors: errs.ParamInvalid.
+func (db *DB) Repositories(ctx context.Context, after string, limit int) ([]string, error) {
+	if err := checkText(after); err != nil {
+		return nil, err
+	}
+	names, err := list(ctx, db.get(), listRepositories, []any{after, int64(max(limit, 0))}, text[string])
+	if err != nil {
+		return nil, fmt.Errorf("repositories: %w", err)
+	}
+	return names, nil
+}
+
+func checkNames(repo string, d digest.Digest) error {
+	if _, err := oci.ParseRepository(repo); err != nil {
+		return err
+	}
+	_, err := oci.ParseDigest(string(d))
+	return err
+}
+
+// marshalPlatform is p as it is stored. Its strings are foreign and may hold anything
+// that JSON can.
+func marshalPlatform(p *oci.Platform) ([]byte, error) {
+	if p == nil {
+		return []byte{}, nil
+	}
+	return json.Marshal(p)
+}
+
+func unmarshalPlatform(b []byte) (*oci.Platform, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	p := new(oci.Platform)
+	return p, json.Unmarshal(b, p)
+}

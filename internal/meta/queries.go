@@ -1,0 +1,147 @@
+package meta
+
+// query is one statement. Its text is the same on both engines; the rules that make
+// that work: parameters of one type each, columns of foreign content are bytes, no
+// LIKE, no engine's own functions, upserts by ON CONFLICT.
+type query int
+
+const (
+	getRegistry query = iota
+	initRegistry
+	putKey
+	getKey
+	listKeys
+
+	putRepository
+	hasRepository
+	listRepositories
+
+	putManifest
+	getManifest
+	hasManifest
+	putEdge
+	listParents
+	listIndexes
+	listKinds
+	listMembers
+	listReadyParents
+
+	getTag
+	putTag
+	checkTag
+	setComplete
+	listTags
+	listPendingTags
+	putMove
+	listMoves
+
+	getBlob
+	isHeld
+	putBlob
+	putLink
+	dropBlob
+
+	touchTag
+	touchManifest
+	touchBlob
+	queries
+)
+
+func (q query) text() string { return texts[q] }
+
+// servable is true where the row e of edges names a blob that its repository may
+// serve now.
+const servable = `EXISTS (
+		SELECT 1 FROM links l JOIN blobs b ON b.digest = l.digest
+		WHERE l.repository = e.repository AND l.digest = e.digest AND b.state = 'held')`
+
+var texts = [queries]string{
+	getRegistry: `SELECT id, region, created_at FROM registry`,
+	initRegistry: `INSERT INTO registry (one, id, region, created_at) VALUES (1, $1, $2, $3)
+		ON CONFLICT (one) DO NOTHING`,
+
+	putKey: `INSERT INTO access_keys (id, principal, root, active, sealed, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (id) DO UPDATE SET principal = excluded.principal, root = excluded.root,
+			active = excluded.active, sealed = excluded.sealed,
+			created_at = excluded.created_at, expires_at = excluded.expires_at`,
+	getKey: `SELECT id, principal, root, active, sealed, created_at, expires_at
+		FROM access_keys WHERE id = $1`,
+	listKeys: `SELECT id, principal, root, active, sealed, created_at, expires_at
+		FROM access_keys ORDER BY id`,
+
+	putRepository: `INSERT INTO repositories (name, created_at) VALUES ($1, $2)
+		ON CONFLICT (name) DO NOTHING`,
+	hasRepository:    `SELECT EXISTS (SELECT 1 FROM repositories WHERE name = $1)`,
+	listRepositories: `SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
+
+	putManifest: `INSERT INTO manifests (repository, digest, media_type, stored_at, pulled_at, raw)
+		VALUES ($1, $2, $3, $4, $4, $5)
+		ON CONFLICT (repository, digest) DO NOTHING`,
+	getManifest: `SELECT media_type, raw FROM manifests WHERE repository = $1 AND digest = $2`,
+	hasManifest: `SELECT EXISTS (SELECT 1 FROM manifests WHERE repository = $1 AND digest = $2)`,
+	putEdge: `INSERT INTO edges (repository, parent, seq, kind, digest, media_type, size, platform)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+	listParents: `SELECT DISTINCT parent FROM edges
+		WHERE repository = $1 AND digest = $2 AND kind IN ('child', 'config', 'layer')
+		ORDER BY parent`,
+	listIndexes: `SELECT DISTINCT parent FROM edges
+		WHERE repository = $1 AND digest = $2 AND kind = 'child' ORDER BY parent`,
+	listKinds: `SELECT DISTINCT kind FROM edges WHERE repository = $1 AND digest = $2 ORDER BY kind`,
+	listMembers: `SELECT kind, digest, media_type, size, platform, ` + servable + `, EXISTS (
+			SELECT 1 FROM manifests m WHERE m.repository = e.repository AND m.digest = e.digest)
+		FROM edges e WHERE repository = $1 AND parent = $2 AND kind IN ('child', 'config', 'layer')
+		ORDER BY seq`,
+	listReadyParents: `SELECT DISTINCT parent FROM edges p
+		WHERE repository = $1 AND digest = $2 AND kind IN ('config', 'layer') AND NOT EXISTS (
+			SELECT 1 FROM edges e WHERE e.repository = p.repository AND e.parent = p.parent
+				AND e.kind IN ('config', 'layer') AND NOT ` + servable + `)
+		ORDER BY parent`,
+
+	getTag: `SELECT digest, complete, checked_at, pulled_at, orphaned
+		FROM tags WHERE repository = $1 AND tag = $2`,
+	putTag: `INSERT INTO tags (repository, tag, digest, complete, checked_at, pulled_at, orphaned)
+		VALUES ($1, $2, $3, '', $4, 0, FALSE)
+		ON CONFLICT (repository, tag) DO UPDATE
+			SET digest = excluded.digest, checked_at = excluded.checked_at, orphaned = FALSE`,
+	checkTag: `UPDATE tags SET checked_at = $3, orphaned = $4 WHERE repository = $1 AND tag = $2`,
+	setComplete: `UPDATE tags SET complete = digest
+		WHERE repository = $1 AND tag = $2`,
+	listTags: `SELECT tag FROM tags WHERE repository = $1 AND tag > $2 ORDER BY tag LIMIT $3`,
+	listPendingTags: `SELECT tag, complete FROM tags
+		WHERE repository = $1 AND digest = $2 AND complete <> digest ORDER BY tag`,
+	putMove: `INSERT INTO tag_history (repository, tag, n, from_digest, to_digest, moved_at)
+		VALUES ($1, $2,
+			(SELECT COALESCE(MAX(n), 0) + 1 FROM tag_history WHERE repository = $1 AND tag = $2),
+			$3, $4, $5)`,
+	listMoves: `SELECT from_digest, to_digest, moved_at FROM tag_history
+		WHERE repository = $1 AND tag = $2 ORDER BY n DESC LIMIT $3`,
+
+	// Size by the manifests counts only where they agree: one of them may lie.
+	getBlob: `SELECT EXISTS (SELECT 1 FROM links WHERE repository = $1 AND digest = $2),
+		EXISTS (SELECT 1 FROM blobs WHERE digest = $2 AND state = 'held'),
+		COALESCE((SELECT public FROM blobs WHERE digest = $2), FALSE),
+		COALESCE(
+			(SELECT size FROM blobs WHERE digest = $2 AND state = 'held'),
+			(SELECT CASE WHEN MIN(size) = MAX(size) THEN MIN(size) END FROM edges
+				WHERE repository = $1 AND digest = $2 AND kind IN ('config', 'layer')),
+			-1)`,
+	isHeld: `SELECT EXISTS (SELECT 1 FROM blobs WHERE digest = $1 AND state = 'held')`,
+	putBlob: `INSERT INTO blobs (digest, size, state, public, stored_at, pulled_at, verified_at)
+		VALUES ($1, $2, 'held', $3, $4, $4, $4)
+		ON CONFLICT (digest) DO UPDATE SET
+			size = excluded.size, state = 'held', public = blobs.public OR excluded.public,
+			stored_at = CASE WHEN blobs.state = 'held' THEN blobs.stored_at ELSE excluded.stored_at END,
+			pulled_at = CASE WHEN blobs.pulled_at > excluded.pulled_at THEN blobs.pulled_at ELSE excluded.pulled_at END,
+			verified_at = CASE WHEN blobs.state = 'held' THEN blobs.verified_at ELSE excluded.verified_at END`,
+	putLink: `INSERT INTO links (repository, digest, linked_at)
+		SELECT CAST($1 AS TEXT), digest, CAST($3 AS BIGINT) FROM blobs WHERE digest = $2 AND state = 'held'
+		ON CONFLICT (repository, digest) DO UPDATE SET linked_at = links.linked_at`,
+	dropBlob: `UPDATE blobs SET state = 'going' WHERE digest = $1 AND state = 'held'`,
+
+	touchTag: `UPDATE tags SET pulled_at = $3
+		WHERE repository = $1 AND tag = $2 AND pulled_at < $3`,
+	touchManifest: `UPDATE manifests SET pulled_at = $3
+		WHERE repository = $1 AND digest = $2 AND pulled_at < $3`,
+	touchBlob: `UPDATE blobs SET pulled_at = $2 WHERE digest = $1 AND pulled_at < $2`,
+}

@@ -1,0 +1,103 @@
+package meta_test
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/weir-registry/weir/internal/meta"
+)
+
+// with returns the binary's migrations and further ones for both engines.
+func with(t *testing.T, more map[string]string) fstest.MapFS {
+	t.Helper()
+	all := fstest.MapFS{}
+	err := fs.WalkDir(meta.Migrations(), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(meta.Migrations(), name)
+		all[name] = &fstest.MapFile{Data: text}
+		return err
+	})
+	check(t, err)
+	for name, text := range more {
+		for _, dialect := range []string{"sqlite", "postgres"} {
+			all["migrations/"+dialect+"/"+name] = &fstest.MapFile{Data: []byte(text)}
+		}
+	}
+	return all
+}
+
+func testMigration(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	putManifest(t, db, "r", "t", 1, "m")
+	check(t, db.Close())
+
+	next := with(t, map[string]string{
+		"0002.sql": "CREATE TABLE novelty (name BIGINT NOT NULL); INSERT INTO novelty (name) VALUES (1);",
+		"0003.sql": "UPDATE novelty SET name = name + 1;",
+	})
+	// A copy that an interrupted attempt left in part is in nobody's way.
+	if o.Path != "" {
+		check(t, os.WriteFile(o.Path+".before-2.part", []byte("half"), 0o600))
+		check(t, os.WriteFile(o.Path+".before-2", []byte("earlier"), 0o600))
+	}
+	for range 2 {
+		db := must(meta.OpenWith(ctx, o, next))(t)
+		var n int
+		check(t, db.Pool().QueryRowContext(ctx, "SELECT name FROM novelty").Scan(&n))
+		diff(t, "both steps, once", 2, n)
+		diff(t, "tag", name("m"), must(db.Tag(ctx, "r", "t"))(t).Digest)
+		check(t, db.Close())
+	}
+	if o.Path == "" {
+		return
+	}
+	copied := open(t, meta.Options{Path: o.Path + ".before-2"})
+	diff(t, "tag in the copy", name("m"), must(copied.Tag(ctx, "r", "t"))(t).Digest)
+	info := must(os.Stat(o.Path + ".before-2"))(t)
+	diff(t, "mode of the copy", fs.FileMode(0o600), info.Mode())
+	if _, err := os.Stat(o.Path + ".before-2.part"); err == nil {
+		t.Error("the part file is still there")
+	}
+}
+
+func testNewerSchema(t *testing.T, o meta.Options) {
+	db := must(meta.OpenWith(t.Context(), o, with(t, map[string]string{"0002.sql": "CREATE TABLE novelty (name BIGINT)"})))(t)
+	check(t, db.Close())
+	_, err := meta.Open(t.Context(), o)
+	if err == nil {
+		t.Fatal("a newer schema was opened")
+	}
+	for _, words := range []string{"schema 2", "up to 1", "newer weir", ".before-"} {
+		if !strings.Contains(err.Error(), words) {
+			t.Errorf("error %q does not say %q", err, words)
+		}
+	}
+}
+
+func testFailedMigration(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	putManifest(t, db, "r", "t", 1, "m")
+	check(t, db.Close())
+	_, err := meta.OpenWith(ctx, o, with(t, map[string]string{
+		"0002.sql": "DELETE FROM tag_history; DELETE FROM tags;",
+		"0003.sql": "UPDATE nowhere SET name = 1;",
+	}))
+	if err == nil || !strings.Contains(err.Error(), "schema 3") {
+		t.Errorf("error of a failed migration: %v", err)
+	}
+	db = open(t, o)
+	diff(t, "nothing of it happened", name("m"), must(db.Tag(ctx, "r", "t"))(t).Digest)
+	check(t, db.Close())
+
+	_, err = meta.OpenWith(ctx, o, with(t, map[string]string{"0003.sql": "SELECT 1"}))
+	if err == nil || !strings.Contains(err.Error(), "0002.sql") {
+		t.Errorf("error of a gap in the migrations: %v", err)
+	}
+}

@@ -1,0 +1,172 @@
+package meta_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/meta"
+	"github.com/weir-registry/weir/internal/oci"
+)
+
+// suite is what holds on both engines. Each test gets a database of its own.
+var suite = []struct {
+	name string
+	test func(*testing.T, meta.Options)
+}{
+	{"every statement is understood", testStatements},
+	{"registry", testRegistry},
+	{"access keys", testKeys},
+	{"manifests", testManifests},
+	{"foreign bytes", testForeignBytes},
+	{"malformed names", testMalformed},
+	{"tags", testTags},
+	{"history follows the writes, not the clock", testHistoryClock},
+	{"checks", testCheckTag},
+	{"blobs", testBlobs},
+	{"blob sizes by manifests", testBlobSizes},
+	{"links need bytes", testLinks},
+	{"what names a digest", testParents},
+	{"lists", testLists},
+	{"pull times", testTouch},
+	{"what is missing", testMissing},
+	{"complete", testComplete},
+	{"complete in other repositories", testCompleteElsewhere},
+	{"complete with many parents", testCompleteShared},
+	{"two finish one image", testFinishTogether},
+	{"two move one tag", testMoveTogether},
+	{"two make the registry", testInitTogether},
+	{"two link and drop", testLinkDropTogether},
+	{"two say public", testPublicTogether},
+	{"migration", testMigration},
+	{"newer schema", testNewerSchema},
+	{"failed migration", testFailedMigration},
+	{"two open a new database", testOpenTogether},
+	{"queries are counted", testQueries},
+}
+
+func TestSQLite(t *testing.T) {
+	for _, s := range suite {
+		t.Run(s.name, func(t *testing.T) {
+			s.test(t, meta.Options{Path: filepath.Join(t.TempDir(), "weir.db")})
+		})
+	}
+}
+
+func TestPostgreSQL(t *testing.T) {
+	server := startPostgres(t)
+	for _, s := range suite {
+		t.Run(s.name, func(t *testing.T) { s.test(t, server.fresh(t)) })
+	}
+	t.Run("database does not order by bytes", func(t *testing.T) { testCollation(t, server.fresh(t)) })
+	t.Run("processes see each other's writes", func(t *testing.T) { testProcesses(t, server.fresh(t)) })
+	t.Run("manifests are remembered", func(t *testing.T) { testManifestMemory(t, server.fresh(t)) })
+}
+
+func open(t *testing.T, o meta.Options) *meta.DB {
+	t.Helper()
+	db, err := meta.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+// epoch is when the tests happen; at is n seconds later.
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
+
+func at(n int) time.Time { return epoch.Add(time.Duration(n) * time.Second) }
+
+// name is the digest of a thing that a test calls s.
+func name(s string) digest.Digest { return digest.FromString(s) }
+
+func diff(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", what, d)
+	}
+}
+
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, what string, want errs.Code, err error) {
+	t.Helper()
+	if err == nil || errs.CodeOf(err) != want {
+		t.Errorf("%s: error %v has code %v, want %v", what, err, errs.CodeOf(err), want)
+	}
+}
+
+// manifest is a manifest called s with edges such as "config c", "layer l",
+// "child m linux/amd64" or "subject s"; "layer l" has 10 bytes.
+func manifest(t *testing.T, s string, edges ...string) (*oci.Manifest, oci.Edges) {
+	t.Helper()
+	raw := []byte(`{"name":"` + s + `"}`)
+	m := &oci.Manifest{Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: name(s), Size: int64(len(raw))}, Raw: raw}
+	var list oci.Edges
+	for _, e := range edges {
+		list.List = append(list.List, edge(t, e))
+	}
+	list.Index = len(list.Children()) > 0
+	if list.Index {
+		m.MediaType = oci.MediaTypeIndex
+	}
+	return m, list
+}
+
+func edge(t *testing.T, s string) oci.Edge {
+	t.Helper()
+	var kind, thing, platform, version string
+	if n, err := fmt.Sscan(s, &kind, &thing, &platform, &version); n < 2 {
+		t.Fatalf("edge %q: %v", s, err)
+	}
+	e := oci.Edge{Kind: oci.EdgeKind(kind), Descriptor: oci.Descriptor{MediaType: "application/" + kind, Digest: name(thing), Size: 10}}
+	if platform != "" {
+		e.Platform = parsePlatform(platform, version)
+	}
+	return e
+}
+
+// parsePlatform is the inverse of oci.Platform.String.
+func parsePlatform(s, version string) *oci.Platform {
+	parts := append(strings.Split(s, "/"), "", "")
+	return &oci.Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2], OSVersion: version}
+}
+
+// putManifest puts a manifest at second n.
+func putManifest(t *testing.T, db *meta.DB, repo, tag string, n int, s string, edges ...string) (moved bool) {
+	t.Helper()
+	m, e := manifest(t, s, edges...)
+	return must(db.PutManifest(t.Context(), repo, m, e, tag, at(n)))(t)
+}
+
+// putBlob puts a blob of 10 bytes at second n and links it to repos.
+func putBlob(t *testing.T, db *meta.DB, s string, n int, repos ...string) {
+	t.Helper()
+	check(t, db.PutBlob(t.Context(), name(s), 10, false, repos, at(n)))
+}
