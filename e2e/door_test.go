@@ -66,17 +66,15 @@ type traffic struct {
 	requests []string
 	bytes    int64             // of bodies sent
 	names    map[string]string // a digest's name in a test's words
-	broken   int               // if not 0: every answer has this status
-	header   http.Header       // ... and these fields
 	hanging  chan struct{}     // if not nil: no answer until it is closed
 }
 
 // record wraps a handler: each request becomes a line "STATUS METHOD WHAT", and
-// the states of the upstream that a test asked for are played.
+// none is answered while the upstream hangs.
 func (tr *traffic) record(what func(*http.Request) string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tr.mu.Lock()
-		hanging, broken, header := tr.hanging, tr.broken, tr.header
+		hanging := tr.hanging
 		tr.mu.Unlock()
 		if hanging != nil {
 			tr.add("--- " + what(r))
@@ -86,15 +84,7 @@ func (tr *traffic) record(what func(*http.Request) string, next http.Handler) ht
 			}
 			panic(http.ErrAbortHandler)
 		}
-		c := &counter{ResponseWriter: w, tr: tr, what: what(r)}
-		if broken == 0 {
-			next.ServeHTTP(c, r)
-			return
-		}
-		for k, v := range header {
-			w.Header()[k] = v
-		}
-		http.Error(c, `{"errors":[{"code":"UNKNOWN","message":"the upstream was told to say so"}]}`, broken)
+		next.ServeHTTP(&counter{ResponseWriter: w, tr: tr, what: what(r)}, r)
 	})
 }
 
@@ -159,11 +149,4 @@ func (tr *traffic) hang() (release func()) {
 		tr.mu.Unlock()
 		close(ch)
 	})
-}
-
-// answer gives every request this status; 0 ends it.
-func (tr *traffic) answer(status int, header http.Header) {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	tr.broken, tr.header = status, header
 }

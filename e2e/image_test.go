@@ -106,6 +106,24 @@ func (u *upstream) push(t *testing.T, repo, tag, greeting string) *pushed {
 	return p
 }
 
+// tag makes another tag for an image that is there.
+func (u *upstream) tag(t *testing.T, repo, tag string, img *pushed) {
+	t.Helper()
+	ref, err := name.NewDigest(u.back+"/"+repo+"@"+img.index, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := remote.WithAuth(&authn.Basic{Username: upstreamUser, Password: upstreamPassword})
+	desc, err := remote.Get(ref, auth, remote.WithContext(t.Context()))
+	if err == nil {
+		err = remote.Tag(ref.Context().Tag(tag), desc, auth, remote.WithContext(t.Context()))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.take()
+}
+
 func describe(index v1.ImageIndex, native v1.Image, greeting string) (*pushed, error) {
 	p := &pushed{greeting: greeting}
 	top, err := index.Digest()

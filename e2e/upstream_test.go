@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -13,13 +14,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-// upstream is a real registry, Debian's docker-registry, as large registries are
-// built: tokens come from another service, and blobs from a second host by signed
-// URLs that expire.
+// upstream is a real registry, Debian's docker-registry or the distribution that
+// $WEIR_E2E_REGISTRY names, as large registries are built: tokens come from another
+// service, and blobs from a second host by signed URLs that expire.
 type upstream struct {
 	traffic
 	front  *door // the API, on 127.0.0.1
@@ -28,6 +30,13 @@ type upstream struct {
 	back   string
 	store  string // docker-registry's folder
 	secret []byte // signs the URLs
+	script atomic.Pointer[script]
+}
+
+// script is what the API answers instead.
+type script struct {
+	status int
+	header http.Header
 }
 
 const signedFor = 20 * time.Second
@@ -41,7 +50,10 @@ auth: {token: {realm: "http://%s/token", service: %s, issuer: %s, rootcertbundle
 
 func newUpstream(t *testing.T) *upstream {
 	t.Helper()
-	bin := program(t, "docker-registry", "docker-registry")
+	bin := os.Getenv("WEIR_E2E_REGISTRY")
+	if bin == "" {
+		bin = program(t, "docker-registry", "docker-registry")
+	}
 	dir := t.TempDir()
 	u := &upstream{back: freeAddr(t, "127.0.0.1"), store: filepath.Join(dir, "store"), secret: []byte(rand.Text())}
 	u.names = map[string]string{}
@@ -64,7 +76,7 @@ func newUpstream(t *testing.T) *upstream {
 			t.Fatal(err)
 		}
 	}
-	p := start(t, nil, bin, "serve", conf)
+	p := start(t, []string{"OTEL_TRACES_EXPORTER=none"}, bin, "serve", conf)
 	p.alive(t, 20*time.Second, func() error {
 		resp, err := http.Get("http://" + u.back + "/v2/")
 		if err != nil {
@@ -103,7 +115,25 @@ func (u *upstream) api() http.Handler {
 		resp.Header = http.Header{"Location": {u.signed(digest, time.Now().Add(signedFor))}, "Content-Length": {"0"}}
 		return nil
 	}
-	return proxy
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := u.script.Load()
+		if s == nil {
+			proxy.ServeHTTP(w, r)
+			return
+		}
+		maps.Copy(w.Header(), s.header)
+		http.Error(w, `{"errors":[{"code":"UNKNOWN","message":"the upstream was told to say so"}]}`, s.status)
+	})
+}
+
+// answer makes the API give every request this status, until it is 0. Tokens and
+// blobs at the second host go on.
+func (u *upstream) answer(status int, header http.Header) {
+	if status == 0 {
+		u.script.Store(nil)
+		return
+	}
+	u.script.Store(&script{status, header})
 }
 
 func (u *upstream) signed(digest string, until time.Time) string {

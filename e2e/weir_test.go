@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -121,22 +122,41 @@ func (s *server) restart(t *testing.T) {
 // ref is an image's name here.
 func (s *server) ref(rule, rest string) string { return s.addr + "/" + rule + "/" + rest }
 
-// head asks for a tag's digest.
-func (s *server) head(t *testing.T, rule, repo, tag string) (digest string, err error) {
+// answer is what weir said.
+type answer struct {
+	*http.Response
+	body string
+}
+
+// ask makes one request of its own, with the root key.
+func (s *server) ask(t *testing.T, method, rule, path string) answer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, fmt.Sprintf("http://%s/v2/%s/%s/manifests/%s", s.addr, rule, repo, tag), nil)
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.addr+"/v2/"+rule+"/"+path, nil)
 	if err != nil {
-		return "", err
+		t.Fatal(err)
 	}
 	req.SetBasicAuth(s.id, s.secret)
 	c := http.Client{Timeout: clientLimit}
 	resp, err := c.Do(req)
 	if err != nil {
-		return "", err
+		t.Fatal(err)
 	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("HEAD %s: %s", req.URL.Path, resp.Status)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return resp.Header.Get("Docker-Content-Digest"), nil
+	return answer{resp, string(body)}
 }
+
+// head asks for a tag that is held.
+func (s *server) head(t *testing.T, rule, repo, tag string) answer {
+	t.Helper()
+	a := s.ask(t, http.MethodHead, rule, repo+"/manifests/"+tag)
+	if a.StatusCode != http.StatusOK {
+		t.Fatalf("HEAD %s:%s, which is held: %s", repo, tag, a.Status)
+	}
+	return a
+}
+
+func (a answer) stale() bool { return strings.HasPrefix(a.Header.Get("X-Weir-Cache"), "stale") }
