@@ -1,11 +1,9 @@
 package upstreamtest_test
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -43,14 +41,7 @@ func client(n *upstreamtest.Network) *http.Client {
 	roots.AppendCertsFromPEM(n.CA())
 	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: roots},
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			host, port, _ := net.SplitHostPort(addr)
-			a, err := n.Resolve(ctx, host)
-			if err != nil {
-				return nil, err
-			}
-			return n.Dial(ctx, network, net.JoinHostPort(a[0].String(), port))
-		},
+		DialContext:     n.DialName,
 	}}
 }
 

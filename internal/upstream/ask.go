@@ -1,0 +1,219 @@
+package upstream
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/weir-registry/weir/internal/errs"
+)
+
+const (
+	maxRedirects = 5
+	maxDrain     = 64 << 10 // of an answer that is thrown away, so that its connection lives
+)
+
+// header is what every request has.
+func (r *Registry) header(accept ...string) http.Header {
+	return http.Header{"User-Agent": {r.c.opts.UserAgent}, "Accept-Encoding": {"identity"}, "Accept": accept}
+}
+
+// ask sends a question to the endpoints in order and returns the first answer: status
+// 200, or 206 to a range. The caller closes its body.
+func (r *Registry) ask(ctx context.Context, q *asked) (*http.Response, error) {
+	if r.bad != nil {
+		return nil, r.bad
+	}
+	endpoints := r.h.order()
+	for i, e := range endpoints {
+		res, err := r.askOne(ctx, e, q)
+		if err == nil {
+			e.note(time.Time{})
+			return res, nil
+		}
+		code := errs.CodeOf(err)
+		if away := code == errs.UpstreamUnreachable || code == errs.UpstreamTimeout; !away || ctx.Err() != nil {
+			return nil, err
+		}
+		e.note(time.Now())
+		if i == len(endpoints)-1 {
+			return nil, err
+		}
+		r.c.opts.Logger.Warn("endpoint is away; asking the next", "upstream", r.h.name, "endpoint", e.url.Host, "error", err)
+	}
+	panic("upstream: a host without endpoints")
+}
+
+func (r *Registry) askOne(ctx context.Context, e *endpoint, q *asked) (*http.Response, error) {
+	u := *e.url
+	u.Path += "/v2/" + q.path
+	res, err := r.follow(ctx, e, &u, q, func(u *url.URL) (*http.Response, error) {
+		return r.authorized(ctx, e, u, q)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK && (res.StatusCode != http.StatusPartialContent || q.header.Get("Range") == "") {
+		return nil, r.status(q, res)
+	}
+	if enc := res.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		res.Body.Close()
+		return nil, r.fail(q, res.Request.URL.Host, errs.UpstreamFailed, nil, "sent Content-Encoding %s, which was not asked for", clip(enc))
+	}
+	return res, nil
+}
+
+// follow sends to u, and on to where redirects lead.
+func (r *Registry) follow(ctx context.Context, e *endpoint, u *url.URL, q *asked, send func(*url.URL) (*http.Response, error)) (*http.Response, error) {
+	for hop := 0; ; hop++ {
+		if err := r.h.permit(e, u); err != nil {
+			return nil, r.transport(ctx, e, u, q, err)
+		}
+		r.h.see(u)
+		res, err := send(u)
+		if err != nil {
+			return nil, err
+		}
+		switch res.StatusCode {
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+			http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		default:
+			return res, nil
+		}
+		discard(res)
+		location := res.Header.Get("Location")
+		next, err := u.Parse(location)
+		if location == "" || err != nil { // whose text would have the URL
+			return nil, r.fail(q, u.Host, errs.UpstreamFailed, nil, "redirects without saying where")
+		}
+		if hop == maxRedirects {
+			return nil, r.fail(q, u.Host, errs.UpstreamFailed, nil, "more than %d redirects", maxRedirects)
+		}
+		next.Fragment = ""
+		u = next
+	}
+}
+
+// authorized sends to u with what its origin is known to want, and once more with a
+// fresh token if it turns out to want another.
+func (r *Registry) authorized(ctx context.Context, e *endpoint, u *url.URL, q *asked) (*http.Response, error) {
+	at := origin(u)
+	key := slotKey{at, scopeOf(u)}
+	if at == e.origin {
+		key.scope = pullScope(q.repo)
+	}
+	if key.scope == "" {
+		return r.send(ctx, e, u, q, "") // a signed URL, or nothing that tokens are for
+	}
+	c := r.challenge(e, at)
+	header, g, fresh, err := r.authorization(ctx, e, key, c, q)
+	if err != nil {
+		return nil, err
+	}
+	res, err := r.send(ctx, e, u, q, header)
+	if err != nil || res.StatusCode != http.StatusUnauthorized && res.StatusCode != http.StatusForbidden {
+		return res, err
+	}
+	next, offered := readChallenge(res.Header, r.cred != nil && at == e.origin)
+	if res.StatusCode == http.StatusForbidden && !offered {
+		next, offered = c, g != nil
+	}
+	scope := next.scopeFor(key.scope)
+	switch {
+	case !offered, next.scheme == "basic" && header != "" && g == nil:
+		return res, nil
+	case g != nil && fresh && next.realm == g.challenge.realm && next.service == g.challenge.service && scope == g.scope:
+		return res, nil
+	}
+	discard(res)
+	r.h.learn(at, next)
+	if g != nil {
+		r.drop(key, g)
+	}
+	if scope != key.scope {
+		r.rescope(key, scope)
+	}
+	header, _, _, err = r.authorization(ctx, e, key, next, q)
+	if err != nil {
+		return nil, err
+	}
+	return r.send(ctx, e, u, q, header)
+}
+
+// authorization returns the header for an origin's challenge, with the token in it
+// where it is one.
+func (r *Registry) authorization(ctx context.Context, e *endpoint, key slotKey, c challenge, q *asked) (header string, g *grant, fresh bool, err error) {
+	switch {
+	case c.scheme == "basic" && r.cred != nil && key.origin == e.origin:
+		header, err = r.basic(ctx, q)
+		return header, nil, false, err
+	case c.scheme == "bearer":
+		g, fresh, err = r.grant(ctx, e, key, c, q)
+		if err != nil {
+			return "", nil, false, err
+		}
+		return "Bearer " + g.token, g, fresh, nil
+	}
+	return "", nil, false, nil
+}
+
+// send sends one request, as it is, to one URL that permit has passed.
+func (r *Registry) send(ctx context.Context, e *endpoint, u *url.URL, q *asked, authorization string) (*http.Response, error) {
+	header := q.header
+	if authorization != "" {
+		header = header.Clone()
+		header.Set("Authorization", authorization)
+	}
+	req := (&http.Request{Method: q.method, URL: u, Host: u.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
+	pool := r.h.direct
+	p, err := r.h.proxy(u)
+	if err != nil {
+		return nil, r.fail(q, "", errs.UpstreamUnreachable, nil, "the environment's proxy is malformed")
+	}
+	if p != nil {
+		pool = r.h.proxied
+	}
+	t := pool.api
+	if q.blob {
+		t = pool.blob
+	}
+	res, err := t.RoundTrip(req)
+	if err != nil {
+		return nil, r.transport(ctx, e, u, q, scrubbed(err, req))
+	}
+	return res, nil
+}
+
+// discard throws an answer away and keeps its connection if that is cheap.
+func discard(res *http.Response) {
+	if res.ContentLength >= 0 && res.ContentLength <= maxDrain {
+		io.Copy(io.Discard, res.Body)
+	}
+	res.Body.Close()
+}
+
+// pullScope is what a token for a repository is asked for.
+func pullScope(repo string) string { return "repository:" + repo + ":pull" }
+
+// scopeOf derives the scope from a URL of the distribution specification; "" if it is none.
+func scopeOf(u *url.URL) string {
+	path, ok := strings.CutPrefix(u.Path, "/v2/")
+	for _, sep := range []string{"/manifests/", "/blobs/"} {
+		if i := strings.LastIndex(path, sep); ok && i > 0 {
+			return pullScope(path[:i])
+		}
+	}
+	return ""
+}
+
+// scopeFor is the scope to ask for where own would do, unless the challenge names
+// another repository, or something that is no repository.
+func (c challenge) scopeFor(own string) string {
+	if c.scope == "" || strings.HasPrefix(c.scope, strings.TrimSuffix(own, "pull")) {
+		return own
+	}
+	return c.scope
+}
