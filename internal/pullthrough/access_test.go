@@ -39,7 +39,7 @@ func TestNamingGivesNoAccess(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				im := w.ups["hub"].image("secret", "v1", 1, 1, 2*chunk)
 				w.wantTag("hub/secret", "v1", im.manifest.Digest, "miss", false)
 				w.whole("hub/secret", im)
@@ -87,7 +87,7 @@ func TestProof(t *testing.T) {
 		{name: "public bytes, upstream away", first: "open", then: "corp", away: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				up := w.ups["corp"]
 				d, data := up.blob(1, 3*chunk)
 				if _, err := w.pull(tt.first+"/app", d); err != nil {
@@ -96,7 +96,7 @@ func TestProof(t *testing.T) {
 				synctest.Wait()
 				up.asked()
 				if tt.away {
-					up.refuse = answers(errs.UpstreamUnreachable, 0)
+					up.refusing(answers(errs.UpstreamUnreachable, 0))
 				}
 				for range 2 {
 					got, err := w.pull(tt.then+"/app", d)
@@ -116,15 +116,15 @@ func TestJoinNeedsProof(t *testing.T) {
 	corp.Credential, other.Credential = "corp", "other"
 	for _, refused := range []bool{false, true} {
 		t.Run(fmt.Sprintf("refused %t", refused), func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				up := w.ups["corp"]
 				d, data := up.blob(1, 30*chunk)
-				up.refuse = func(_ context.Context, op, repo, ref string) error {
+				up.refusing(func(_ context.Context, op, repo, ref string) error {
 					if refused && repo == "mine" {
 						return errs.New(errs.UpstreamDenied, "not yours")
 					}
 					return nil
-				}
+				})
 				go w.pull("corp/app", d)
 				<-time.After(3 * time.Millisecond)
 				got, err := w.pull("other/mine", d)
@@ -154,22 +154,23 @@ func TestJoinNeedsProof(t *testing.T) {
 // TestOthersFailureIsNoAnswer: a repository whose upstream does not have a blob
 // does not spoil it for one whose upstream does.
 func TestOthersFailureIsNoAnswer(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		d, data := up.blob(1, 3*chunk)
-		up.refuse = func(_ context.Context, op, repo, ref string) error {
+		up.refusing(func(_ context.Context, op, repo, ref string) error {
 			<-time.After(time.Second)
 			if repo == "bad" {
 				return errs.New(errs.BlobUnknown, "not here")
 			}
 			return nil
-		}
+		})
 		go w.pull("hub/bad", d)
 		<-time.After(time.Millisecond)
 		got, err := w.pull("hub/good", d)
 		if err != nil || !bytes.Equal(got, data) {
 			t.Errorf("%d bytes, %v", len(got), err)
 		}
+		synctest.Wait()
 		if _, err := w.pull("hub/bad", d); err != nil {
 			// The bytes are public now: anybody may have them.
 			t.Error(err)
@@ -182,14 +183,14 @@ func TestOthersFailureIsNoAnswer(t *testing.T) {
 func TestBadHostHarmsNoOther(t *testing.T) {
 	good, evil := hub("hub"), hub("evil")
 	evil.Upstream = "evil.test"
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		d, data := w.ups["hub"].blob(1, 3*chunk)
 		w.ups["evil"].blob(1, 3*chunk)
-		w.ups["evil"].open = func(ctx context.Context, d digest.Digest, data []byte, offset, n int64) (io.ReadCloser, int64, int64, error) {
+		w.ups["evil"].opening(func(ctx context.Context, d digest.Digest, data []byte, offset, n int64) (io.ReadCloser, int64, int64, error) {
 			b := w.ups["evil"].body(ctx, make([]byte, len(data)), -1)
 			b.stop = chunk
 			return b, 0, int64(len(data)), nil
-		}
+		})
 		go w.pull("evil/x", d)
 		<-time.After(10 * time.Millisecond)
 		start := time.Now()
@@ -204,7 +205,7 @@ func TestBadHostHarmsNoOther(t *testing.T) {
 // TestWithoutUpstream: a caller that may not import gets what is held, and never
 // makes weir ask.
 func TestWithoutUpstream(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		im := up.image("app", "v1", 1, 1, 100)
 		s := w.scope("hub/app")

@@ -117,7 +117,7 @@ func (c *Cache) refusedBlob(s Scope, d digest.Digest) error {
 	if off := c.off(s); off != nil {
 		return notHeld(errs.BlobUnknown, "blob "+string(d), off)
 	}
-	for _, key := range []refKey{s.key(string(d)), mismatchKey(blob.Key{Host: s.Rule.Upstream, Digest: d})} {
+	for _, key := range []refKey{s.blobKey(d), mismatchKey(blob.Key{Host: s.Rule.Upstream, Digest: d})} {
 		if err := c.answers.get(key); err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (c *Cache) refusedBlob(s Scope, d digest.Digest) error {
 // one byte of it, and returns the size that it tells (-1: none). HEAD would be
 // cheaper, but is broken on public.ecr.aws.
 func (c *Cache) prove(ctx context.Context, s Scope, d digest.Digest) (int64, error) {
-	r, repo, key := s.Rule, s.Repository, s.key(string(d))
+	r, repo, key := s.Rule, s.Repository, s.blobKey(d)
 	if size, ok := c.sizes.get(key); ok {
 		return size, nil
 	}
@@ -177,8 +177,8 @@ func (b *Blob) ready(ctx context.Context) error {
 	in := b.in
 	for {
 		in.mu.Lock()
-		size, err, done, whole, frozen := in.size, in.err, in.done, in.whole, in.frozen != nil
-		first := whole || in.started && in.visible(-1, false) > 0
+		size, err, done, frozen := in.size, in.err, in.done, in.frozen != nil
+		first := in.whole || in.started && in.visible(-1, false) > 0
 		changed := in.change()
 		in.mu.Unlock()
 		switch {
@@ -193,10 +193,11 @@ func (b *Blob) ready(ctx context.Context) error {
 				return errs.New(errs.UpstreamFailed, "%s has %d bytes, but its manifest here says %d", b.d, size, b.Size)
 			}
 			b.Size = max(b.Size, size)
-			if b.rd, err = in.spool.Reader(); err == nil || !whole {
-				return err
+			if b.rd, err = in.spool.Reader(); err == nil {
+				return nil
 			}
-			// It is on its way into the store: wait for that.
+			// It has just ended, which the next change tells; or there are too many
+			// open files, which may be better by then.
 		}
 		select {
 		case <-changed:

@@ -11,7 +11,8 @@ import (
 	"github.com/weir-registry/weir/internal/oci"
 )
 
-var errStartedOver = errors.New("the upstream's bytes were wrong; the blob starts over")
+// errStartedOver ends answers that carry bytes of a first try that was wrong.
+var errStartedOver = errs.New(errs.UpstreamFailed, "the upstream's bytes were wrong; the blob starts over")
 
 // visible returns up to where a reader may be given bytes: of an answer that ends
 // at end before the blob does, all that is there; of a full one, all but the last

@@ -178,7 +178,7 @@ func (in *ingest) give(ctx context.Context, err error) {
 }
 
 // asked is the reference that the upstream's answers to this ingest are about.
-func (in *ingest) asked() refKey { return refKey{in.r.Prefix, in.repo, string(in.d)} }
+func (in *ingest) asked() refKey { return refKey{in.r.Prefix, in.repo, blobRef(in.d)} }
 
 func mismatchKey(k blob.Key) refKey { return refKey{"", k.Host, string(k.Digest)} }
 

@@ -112,8 +112,11 @@ type Cache struct {
 	wg     sync.WaitGroup
 }
 
-// refKey is one reference under one rule.
+// refKey is one reference under one rule: a tag, a manifest's digest, or blobRef.
 type refKey struct{ prefix, repo, ref string }
+
+// blobRef sets a blob apart from a manifest of the same digest.
+func blobRef(d digest.Digest) string { return "blob " + string(d) }
 
 // New returns a Cache that works until Close.
 func New(o Options) *Cache {
@@ -159,6 +162,8 @@ type Scope struct {
 }
 
 func (s Scope) key(ref string) refKey { return refKey{s.Rule.Prefix, s.Repository, ref} }
+
+func (s Scope) blobKey(d digest.Digest) refKey { return s.key(blobRef(d)) }
 
 // off says why the upstream is not to be asked, nil if it is.
 func (c *Cache) off(s Scope) error {

@@ -57,7 +57,7 @@ func (w *world) whole(repo string, im image) {
 }
 
 func TestWindow(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		v1 := up.image("app", "v1", 1, 1, 100).manifest
 		w.wantTag("hub/app", "v1", v1.Digest, "miss", false)
@@ -108,7 +108,7 @@ func TestWindows(t *testing.T) {
 		{fixed, 1000 * day, nil},
 	} {
 		t.Run(fmt.Sprintf("%s %s", tt.rule.Prefix, tt.after), func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				w.ups[tt.rule.Prefix].image("app", "v1", 1, 1, 100)
 				repo := tt.rule.Prefix + "/app"
 				if _, err := w.tag(repo, "v1"); err != nil {
@@ -124,7 +124,7 @@ func TestWindows(t *testing.T) {
 		})
 	}
 	t.Run("off", func(t *testing.T) {
-		inWorld(t, func(w *world) {
+		inWorld(t, func(t *testing.T, w *world) {
 			im := w.ups["off"].image("app", "v1", 1, 1, 100)
 			_, err := w.tag("off/app", "v1")
 			if errs.CodeOf(err) != errs.ManifestUnknown || !strings.Contains(err.Error(), "held_only") {
@@ -154,7 +154,7 @@ func TestOutcomes(t *testing.T) {
 		{"unreachable", answers(errs.UpstreamUnreachable, 0), false, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				up := w.ups["hub"]
 				im := up.image("app", "v1", 1, 1, 100)
 				w.wantTag("hub/app", "v1", im.manifest.Digest, "miss", false)
@@ -164,7 +164,7 @@ func TestOutcomes(t *testing.T) {
 					t.Fatal(err)
 				}
 				up.asked()
-				up.refuse = tt.refuse
+				up.refusing(tt.refuse)
 				w.wantTag("hub/app", "v1", im.manifest.Digest, "stale", true)
 				if len(up.asked()) == 0 {
 					t.Error("the upstream was not asked")
@@ -190,7 +190,7 @@ func TestOutcomes(t *testing.T) {
 					w.wantAsked("hub")
 					<-time.After(time.Second)
 				}
-				up.refuse = nil
+				up.refusing(nil)
 				w.wantTag("hub/app", "v1", im.manifest.Digest, "hit", false)
 				if diff := cmp.Diff([]string{"HEAD app v1"}, up.asked()); diff != "" {
 					t.Errorf("next check (-want +got):\n%s", diff)
@@ -206,16 +206,16 @@ func TestOutcomes(t *testing.T) {
 func TestHeadDoesNotTell(t *testing.T) {
 	for _, code := range []errs.Code{errs.Unsupported, errs.UpstreamDenied} {
 		t.Run(code.String(), func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				up := w.ups["hub"]
 				im := up.image("app", "v1", 1, 1, 100)
 				w.wantTag("hub/app", "v1", im.manifest.Digest, "miss", false)
-				up.refuse = func(_ context.Context, op, _, _ string) error {
+				up.refusing(func(_ context.Context, op, _, _ string) error {
 					if op == "HEAD" {
 						return errs.New(code, "no HEAD here")
 					}
 					return nil
-				}
+				})
 				up.asked()
 				<-time.After(day)
 				w.wantTag("hub/app", "v1", im.manifest.Digest, "hit", false)
@@ -231,13 +231,13 @@ func TestHeadDoesNotTell(t *testing.T) {
 // TestHangingUpstream: the first pull waits 2 s, the next not at all; the check
 // goes on, and its late result is applied.
 func TestHangingUpstream(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		v1 := up.image("app", "v1", 1, 1, 100).manifest
 		w.wantTag("hub/app", "v1", v1.Digest, "miss", false)
 		<-time.After(day)
 		release := make(chan struct{})
-		up.refuse = func(ctx context.Context, op, _, _ string) error { <-release; return nil }
+		up.refusing(func(ctx context.Context, op, _, _ string) error { <-release; return nil })
 		v2 := up.image("app", "v1", 2, 1, 100).manifest
 		for i, most := range []time.Duration{2 * time.Second, 0, 0} {
 			start := time.Now()
@@ -255,7 +255,7 @@ func TestHangingUpstream(t *testing.T) {
 // TestPathMemory: after two failures in a row nothing is asked for held tags of
 // the host but by one probe, ever more rarely; a miss always makes an attempt.
 func TestPathMemory(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		var want []digest.Digest
 		for i := range 5 {
@@ -264,7 +264,7 @@ func TestPathMemory(t *testing.T) {
 		}
 		<-time.After(day)
 		up.asked()
-		up.refuse = hangs
+		up.refusing(hangs)
 		for i := range want {
 			start := time.Now()
 			w.wantTag("hub/app", fmt.Sprint("t", i), want[i], "stale", true)
@@ -274,7 +274,7 @@ func TestPathMemory(t *testing.T) {
 		}
 		w.wantAsked("hub", "HEAD app t0", "HEAD app t1")
 		<-time.After(25 * time.Second)
-		up.refuse = answers(errs.UpstreamUnreachable, 0)
+		up.refusing(answers(errs.UpstreamUnreachable, 0))
 		<-time.After(30 * time.Second)
 		up.asked()
 		<-time.After(10 * time.Minute)
@@ -294,7 +294,7 @@ func TestPathMemory(t *testing.T) {
 		}
 		w.wantAsked("hub", "GET app new")
 
-		up.refuse = nil
+		up.refusing(nil)
 		<-time.After(time.Minute)
 		w.wantTag("hub/app", "t4", want[4], "hit", false)
 	})
@@ -302,15 +302,15 @@ func TestPathMemory(t *testing.T) {
 
 // TestAnswerMemory: what an upstream says of one name closes nothing else.
 func TestAnswerMemory(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		im := up.image("app", "v1", 1, 1, 100)
-		up.refuse = func(_ context.Context, _, repo, _ string) error {
+		up.refusing(func(_ context.Context, _, repo, _ string) error {
 			if repo == "nosuch" {
 				return errs.New(errs.UpstreamDenied, "401 for what is not there")
 			}
 			return nil
-		}
+		})
 		for range 10 {
 			if _, err := w.tag("hub/nosuch", "v1"); errs.CodeOf(err) != errs.UpstreamDenied {
 				t.Errorf("nosuch: %v", err)
@@ -331,19 +331,19 @@ func TestAnswerMemory(t *testing.T) {
 // TestQuotaMemory: a 429 stops manifests until Retry-After, and neither checks by
 // HEAD nor blobs.
 func TestQuotaMemory(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		im := up.image("app", "v1", 1, 1, 100)
 		w.wantTag("hub/app", "v1", im.manifest.Digest, "miss", false)
 		<-time.After(day)
 		up.asked()
 		limited := answers(errs.UpstreamRateLimited, 10*time.Minute)
-		up.refuse = func(ctx context.Context, op, repo, ref string) error {
+		up.refusing(func(ctx context.Context, op, repo, ref string) error {
 			if op == "GET" {
 				return limited(ctx, op, repo, ref)
 			}
 			return nil
-		}
+		})
 		for _, tag := range []string{"a", "b", "c"} {
 			_, err := w.tag("hub/other", tag)
 			if e := errs.As(err); e == nil || e.Code != errs.UpstreamRateLimited || e.RetryAfter <= 0 || e.RetryAfter > 10*time.Minute {
@@ -355,17 +355,17 @@ func TestQuotaMemory(t *testing.T) {
 		w.whole("hub/app", im)
 		w.wantAsked("hub", "BLOB app blob", "BLOB app blob", "HEAD app v1")
 		<-time.After(10 * time.Minute)
-		up.refuse = nil
+		up.refusing(nil)
 		w.ups["hub"].image("other", "a", 3, 1, 100)
 		if _, err := w.tag("hub/other", "a"); err != nil {
 			t.Error(err)
 		}
 		// No Retry-After is believed for longer than 15 minutes.
-		up.refuse = answers(errs.UpstreamRateLimited, 100*time.Hour)
+		up.refusing(answers(errs.UpstreamRateLimited, 100*time.Hour))
 		if _, err := w.tag("hub/other", "b"); errs.CodeOf(err) != errs.UpstreamRateLimited {
 			t.Error(err)
 		}
-		up.refuse = nil
+		up.refusing(nil)
 		w.ups["hub"].image("other", "b", 4, 1, 100)
 		<-time.After(15 * time.Minute)
 		if _, err := w.tag("hub/other", "b"); err != nil {
@@ -376,7 +376,7 @@ func TestQuotaMemory(t *testing.T) {
 
 // TestStampede: all who want one stale tag share one check.
 func TestStampede(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		im := up.image("app", "v1", 1, 1, 100)
 		pull := func() {
@@ -390,7 +390,7 @@ func TestStampede(t *testing.T) {
 			}
 			wg.Wait()
 		}
-		up.refuse = func(context.Context, string, string, string) error { <-time.After(time.Second); return nil }
+		up.refusing(func(context.Context, string, string, string) error { <-time.After(time.Second); return nil })
 		pull()
 		w.wantAsked("hub", "GET app v1")
 		<-time.After(day)
@@ -402,7 +402,7 @@ func TestStampede(t *testing.T) {
 // TestClockJump: a clock set back makes every tag due, and so does one that jumps
 // ahead; the checks are spread.
 func TestClockJump(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		for i := range 200 {
 			up.image("app", fmt.Sprint("t", i), uint64(i+1), 1, 10)
@@ -435,7 +435,7 @@ func TestClockJump(t *testing.T) {
 func TestTornMove(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		t.Run(fmt.Sprintf("restart %t", restart), func(t *testing.T) {
-			inWorld(t, func(w *world) {
+			inWorld(t, func(t *testing.T, w *world) {
 				up := w.ups["hub"]
 				v1 := up.image("app", "v1", 1, 2, chunk)
 				w.wantTag("hub/app", "v1", v1.manifest.Digest, "miss", false)
@@ -446,7 +446,7 @@ func TestTornMove(t *testing.T) {
 				if _, err := w.pull("hub/app", v2.config); err != nil {
 					t.Fatal(err)
 				}
-				up.refuse = answers(errs.UpstreamUnreachable, 0)
+				up.refusing(answers(errs.UpstreamUnreachable, 0))
 				<-time.After(time.Minute)
 				if restart {
 					w.restart()
@@ -459,13 +459,13 @@ func TestTornMove(t *testing.T) {
 				if _, err := w.pull("hub/app", v2.layers[0]); errs.CodeOf(err) != errs.UpstreamUnreachable {
 					t.Errorf("a layer of it: %v", err)
 				}
-				up.refuse = nil
+				up.refusing(nil)
 				<-time.After(2 * time.Minute)
 				w.wantTag("hub/app", "v1", v2.manifest.Digest, "hit", false)
 				w.whole("hub/app", v2)
 				<-time.After(time.Minute)
 				up.asked()
-				up.refuse = answers(errs.UpstreamUnreachable, 0)
+				up.refusing(answers(errs.UpstreamUnreachable, 0))
 				w.wantTag("hub/app", "v1", v2.manifest.Digest, "hit", false)
 				w.wantAsked("hub")
 			})
@@ -476,7 +476,7 @@ func TestTornMove(t *testing.T) {
 func TestCheckNow(t *testing.T) {
 	fixed := hub("fixed")
 	fixed.Fixed = []string{"v*"}
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		check := func(repo string) pullthrough.CheckResult {
 			t.Helper()
@@ -509,7 +509,7 @@ func TestCheckNow(t *testing.T) {
 }
 
 func TestByDigestFirst(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		up := w.ups["hub"]
 		im := up.image("app", "", 1, 1, 100)
 		ref := oci.Reference{Digest: im.manifest.Digest}

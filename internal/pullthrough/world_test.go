@@ -31,7 +31,9 @@ import (
 type world struct {
 	t      *testing.T
 	dir    string
-	fs     vfs.FS
+	fs     vfs.FS // of the store and the spools; the database has files of its own
+	commit func() // called after each commit of the database
+	boot   string
 	free   int64 // what the spools keep free
 	db     *meta.DB
 	store  *disk.Store
@@ -47,10 +49,24 @@ func hub(prefix string) rule.Rule {
 
 func newWorld(t *testing.T, rules ...rule.Rule) *world {
 	t.Helper()
+	w := prepare(t, rules...)
+	fs, err := vfs.OpenDir(w.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.fs = fs
+	w.open()
+	t.Cleanup(w.close)
+	return w
+}
+
+// prepare returns a world that is not open yet and has no fs.
+func prepare(t *testing.T, rules ...rule.Rule) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), ups: map[string]*script{}, boot: "boot"}
 	if len(rules) == 0 {
 		rules = []rule.Rule{hub("hub")}
 	}
-	w := &world{t: t, dir: t.TempDir(), ups: map[string]*script{}}
 	var problems []error
 	if w.rules, problems = rule.NewSet(rules); problems != nil {
 		t.Fatal(problems)
@@ -62,26 +78,19 @@ func newWorld(t *testing.T, rules ...rule.Rule) *world {
 		}
 		w.ups[r.Prefix] = shared[r.Upstream]
 	}
-	fs, err := vfs.OpenDir(w.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.fs = fs
-	w.open()
-	t.Cleanup(w.close)
 	return w
 }
 
 func (w *world) open() {
 	w.t.Helper()
 	var err error
-	if w.db, err = meta.Open(w.t.Context(), meta.Options{Path: w.dir + "/weir.db"}); err != nil {
+	if w.db, err = meta.Open(w.t.Context(), meta.Options{Path: w.dir + "/weir.db", OnCommit: w.commit}); err != nil {
 		w.t.Fatal(err)
 	}
 	if w.store, err = disk.Open(w.fs); err != nil {
 		w.t.Fatal(err)
 	}
-	spools, err := blob.OpenSpools(blob.SpoolsOptions{FS: w.fs, Dir: "spool", BootID: "boot", KeepFree: func(int64) int64 { return w.free }})
+	spools, err := blob.OpenSpools(blob.SpoolsOptions{FS: w.fs, Dir: "spool", BootID: w.boot, KeepFree: func(int64) int64 { return w.free }})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -185,6 +194,20 @@ func newScript() *script {
 	return &script{manifests: map[string]*oci.Manifest{}, blobs: map[digest.Digest][]byte{}}
 }
 
+// refusing has every request answered by f first; nil: by nothing.
+func (s *script) refusing(f func(ctx context.Context, op, repo, ref string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = f
+}
+
+// opening has blobs opened by f; nil: as they are.
+func (s *script) opening(f func(ctx context.Context, d digest.Digest, data []byte, offset, n int64) (io.ReadCloser, int64, int64, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = f
+}
+
 // asked returns the requests since the last call, sorted: they form a multiset.
 func (s *script) asked() []string {
 	s.mu.Lock()
@@ -244,6 +267,9 @@ func (s *script) Blob(ctx context.Context, repo string, d digest.Digest, offset,
 	s.mu.Unlock()
 	if !ok {
 		return nil, 0, 0, errs.New(errs.BlobUnknown, "up.test has no blob %s", d)
+	}
+	if n >= 0 && offset+n > int64(len(data)) {
+		return nil, 0, 0, errs.New(errs.RangeInvalid, "up.test has no byte %d of %s", offset, d)
 	}
 	if open != nil {
 		return open(ctx, d, data, offset, n)
