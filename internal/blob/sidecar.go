@@ -30,7 +30,8 @@ type sidecar struct {
 
 // name returns a spool's file, the same for a key in every process.
 func (s *Spools) name(k Key) string {
-	return fmt.Sprintf("%s/%s.%x", s.dir, strings.Replace(string(k.Digest), ":", "-", 1), sha256.Sum256([]byte(k.Host)))
+	host := sha256.Sum256([]byte(k.Host))
+	return fmt.Sprintf("%s/%s-%s.%x", s.dir, k.Digest.Algorithm(), k.Digest.Encoded(), host[:16])
 }
 
 func sidecarOf(name string) string { return name + ".json" }

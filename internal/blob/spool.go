@@ -78,12 +78,14 @@ func (sp *Spool) resume(want int64) bool {
 	return err == nil && (want < 0 || n <= want)
 }
 
-// forget is the end of a resume that failed.
+// forget is the end of a resume that failed. The files go before room is asked for:
+// they have some.
 func (sp *Spool) forget() {
 	if sp.f != nil {
 		_ = sp.f.Close() // it is made anew
 		sp.f = nil
 	}
+	_ = sp.s.remove(sp.name) // what is in the way is truncated
 	sp.hash.Reset()
 	sp.size.Store(0)
 }
@@ -111,6 +113,9 @@ func (sp *Spool) begin(limit, want int64) error {
 // syscall.ENOSPC when the disk is full, or would be filled beyond what is to be
 // kept free.
 func (sp *Spool) Write(p []byte) (n int, err error) {
+	if sp.done {
+		return 0, fmt.Errorf("spool of %s: %w", sp.key, fs.ErrClosed)
+	}
 	at := sp.size.Load()
 	if end := at + int64(len(p)); end > sp.limit.Load() {
 		if err := sp.grow(end + step); err != nil {
