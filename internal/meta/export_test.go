@@ -20,6 +20,9 @@ func Statements() []string { return texts[:] }
 // Pool returns the pool that writes.
 func (db *DB) Pool() *sql.DB { return db.writes }
 
+// Reads returns the pool that reads.
+func (db *DB) Reads() *sql.DB { return db.reads }
+
 // DropCaches forgets what is remembered in memory.
 func (db *DB) DropCaches() { db.cache.clear() }
 
@@ -50,3 +53,13 @@ func (db *DB) Pulls() int {
 	defer db.pulls.mu.Unlock()
 	return len(db.pulls.m)
 }
+
+// LRU is the memory of one kind of row.
+type LRU = lru[string, int]
+
+// NewLRU returns an LRU of a limited cost.
+func NewLRU(limit int) *LRU { return &LRU{limit: limit} }
+
+func (l *lru[K, V]) Get(k K) (V, bool)      { return l.get(k) }
+func (l *lru[K, V]) Put(k K, v V, cost int) { l.put(k, v, cost) }
+func (l *lru[K, V]) Remove(k K)             { l.remove(k) }

@@ -84,12 +84,25 @@ func (t *tx) putManifest(ctx context.Context, repo string, m *oci.Manifest, e oc
 	if err != nil || n == 0 {
 		return err
 	}
-	for i, x := range e.List {
-		platform, err := marshalPlatform(x.Platform)
-		if err != nil {
-			return err
+	return t.putEdges(ctx, repo, m.Digest, e.List)
+}
+
+func (t *tx) putEdges(ctx context.Context, repo string, parent digest.Digest, edges []oci.Edge) error {
+	for seq := 0; seq < len(edges); {
+		q, batch := putEdge, edges[seq:seq+1]
+		if len(edges)-seq >= edgeBatch {
+			q, batch = putEdges, edges[seq:seq+edgeBatch]
 		}
-		if _, err := t.exec(ctx, putEdge, repo, string(m.Digest), int64(i), string(x.Kind), string(x.Digest), []byte(x.MediaType), x.Size, platform); err != nil {
+		args := []any{repo, string(parent)}
+		for _, x := range batch {
+			platform, err := marshalPlatform(x.Platform)
+			if err != nil {
+				return err
+			}
+			args = append(args, int64(seq), string(x.Kind), string(x.Digest), []byte(x.MediaType), x.Size, platform)
+			seq++
+		}
+		if _, err := t.exec(ctx, q, args...); err != nil {
 			return err
 		}
 	}

@@ -1,5 +1,10 @@
 package meta
 
+import (
+	"fmt"
+	"strings"
+)
+
 // query is one statement. Its text is the same on both engines; the rules that make
 // that work: parameters of one type each, columns of foreign content are bytes, no
 // LIKE, no engine's own functions, upserts by ON CONFLICT.
@@ -20,6 +25,7 @@ const (
 	getManifest
 	hasManifest
 	putEdge
+	putEdges // edgeBatch of them
 	listParents
 	listIndexes
 	listKinds
@@ -48,6 +54,22 @@ const (
 )
 
 func (q query) text() string { return texts[q] }
+
+// edgeBatch is how many edges one statement writes: a round trip each would be felt
+// where an index has thousands.
+const edgeBatch = 32
+
+func insertEdges(n int) string {
+	var b strings.Builder
+	b.WriteString("INSERT INTO edges (repository, parent, seq, kind, digest, media_type, size, platform) VALUES ")
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "($1, $2, $%d, $%d, $%d, $%d, $%d, $%d)", 6*i+3, 6*i+4, 6*i+5, 6*i+6, 6*i+7, 6*i+8)
+	}
+	return b.String()
+}
 
 // servable is true where the row e of edges names a blob that its repository may
 // serve now.
@@ -80,8 +102,8 @@ var texts = [queries]string{
 		ON CONFLICT (repository, digest) DO NOTHING`,
 	getManifest: `SELECT media_type, raw FROM manifests WHERE repository = $1 AND digest = $2`,
 	hasManifest: `SELECT EXISTS (SELECT 1 FROM manifests WHERE repository = $1 AND digest = $2)`,
-	putEdge: `INSERT INTO edges (repository, parent, seq, kind, digest, media_type, size, platform)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+	putEdge:     insertEdges(1),
+	putEdges:    insertEdges(edgeBatch),
 	listParents: `SELECT DISTINCT parent FROM edges
 		WHERE repository = $1 AND digest = $2 AND kind IN ('child', 'config', 'layer')
 		ORDER BY parent`,

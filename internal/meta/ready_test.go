@@ -87,7 +87,8 @@ const (
 )
 
 func testMissing(t *testing.T, o meta.Options) {
-	for i, tt := range []struct {
+	db := open(t, o)
+	for _, tt := range []struct {
 		name    string
 		held    string
 		d, like string
@@ -154,30 +155,26 @@ func testMissing(t *testing.T, o meta.Options) {
 		{"an index that names itself ends", "itself old-amd oac base oal", "itself", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			repo := freshRepository(t, o, i)
-			hold(t, repo, tt.held)
+			empty(t, db)
+			hold(t, db, tt.held)
 			like := digest.Digest("")
 			if tt.like != "" {
 				like = name(tt.like)
 			}
-			diff(t, "missing", tt.want, names(must(repo.Missing(t.Context(), "r", name(tt.d), like))(t)))
+			diff(t, "missing", tt.want, names(must(db.Missing(t.Context(), "r", name(tt.d), like))(t)))
 		})
 	}
 }
 
-// freshRepository empties the database, which is quicker than to make a new one.
-func freshRepository(t *testing.T, o meta.Options, n int) *meta.DB {
+// empty empties the database, which is quicker than to make a new one.
+func empty(t *testing.T, db *meta.DB) {
 	t.Helper()
-	db := open(t, o)
-	if n == 0 {
-		return db
-	}
 	for _, table := range []string{"tag_history", "tags", "links", "blobs", "edges", "manifests", "repositories"} {
 		if _, err := db.Pool().ExecContext(t.Context(), "DELETE FROM "+table); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return db
+	db.DropCaches()
 }
 
 // testComplete walks tags through what happens to them, and looks at complete after
@@ -187,7 +184,8 @@ func testComplete(t *testing.T, o meta.Options) {
 		do   string // "tag m": tag t becomes m; else as in hold
 		want string // complete
 	}
-	for i, tt := range []struct {
+	db := open(t, o)
+	for _, tt := range []struct {
 		name  string
 		steps []step
 	}{
@@ -215,7 +213,7 @@ func testComplete(t *testing.T, o meta.Options) {
 		{"nested", []step{{"tag nested-2", ""}, {"nested", ""}, {oldAmd, "nested-2"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			db := freshRepository(t, o, i)
+			empty(t, db)
 			for n, s := range tt.steps {
 				if m, ok := strings.CutPrefix(s.do, "tag "); ok {
 					putManifest(t, db, "r", "t", n, m, ships[m]...)

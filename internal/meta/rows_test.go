@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"testing"
 	"time"
@@ -97,6 +98,20 @@ func testManifests(t *testing.T, o meta.Options) {
 	wantCode(t, "too large", errs.ManifestTooLarge, err)
 }
 
+// testManyEdges: what an index names comes back in its order, however much it is.
+func testManyEdges(t *testing.T, o meta.Options) {
+	db := open(t, o)
+	for _, n := range []int{0, 1, 31, 32, 33, 64, 5000} {
+		var children []string
+		for i := range n {
+			children = append(children, fmt.Sprintf("child m%d linux/cpu%d", n-i, i))
+		}
+		m, e := manifest(t, fmt.Sprint("index", n), children...)
+		must(db.PutManifest(t.Context(), "r", m, e, "t", at(0)))(t)
+		diff(t, fmt.Sprintf("%d children", n), e.List, must(db.Missing(t.Context(), "r", m.Digest, ""))(t))
+	}
+}
+
 // testForeignBytes puts what an upstream may say into every field that is its own.
 func testForeignBytes(t *testing.T, o meta.Options) {
 	ctx := t.Context()
@@ -137,13 +152,15 @@ func testMalformed(t *testing.T, o meta.Options) {
 		"PutManifest": func(ctx context.Context, s string) error { return second(db.PutManifest(ctx, s, good, e, "t", at(0))) },
 		"CheckTag":    func(ctx context.Context, s string) error { return db.CheckTag(ctx, s, "t", at(0), true) },
 		"Blob":        func(ctx context.Context, s string) error { return second(db.Blob(ctx, s, good.Digest)) },
-		"PutBlob":     func(ctx context.Context, s string) error { return db.PutBlob(ctx, good.Digest, 1, true, []string{"ok", s}, at(0)) },
-		"Link":        func(ctx context.Context, s string) error { return second(db.Link(ctx, s, good.Digest, at(0))) },
-		"Parents":     func(ctx context.Context, s string) error { return second(db.Parents(ctx, s, good.Digest)) },
-		"EdgeKinds":   func(ctx context.Context, s string) error { return second(db.EdgeKinds(ctx, s, good.Digest)) },
-		"Missing":     func(ctx context.Context, s string) error { return second(db.Missing(ctx, s, good.Digest, "")) },
-		"History":     func(ctx context.Context, s string) error { return second(db.History(ctx, s, "t", 1)) },
-		"Tags":        func(ctx context.Context, s string) error { return second(db.Tags(ctx, s, "", 1)) },
+		"PutBlob": func(ctx context.Context, s string) error {
+			return db.PutBlob(ctx, good.Digest, 1, true, []string{"ok", s}, at(0))
+		},
+		"Link":      func(ctx context.Context, s string) error { return second(db.Link(ctx, s, good.Digest, at(0))) },
+		"Parents":   func(ctx context.Context, s string) error { return second(db.Parents(ctx, s, good.Digest)) },
+		"EdgeKinds": func(ctx context.Context, s string) error { return second(db.EdgeKinds(ctx, s, good.Digest)) },
+		"Missing":   func(ctx context.Context, s string) error { return second(db.Missing(ctx, s, good.Digest, "")) },
+		"History":   func(ctx context.Context, s string) error { return second(db.History(ctx, s, "t", 1)) },
+		"Tags":      func(ctx context.Context, s string) error { return second(db.Tags(ctx, s, "", 1)) },
 	}
 	byTag := methods{
 		"Tag":      func(ctx context.Context, s string) error { return second(db.Tag(ctx, "r", s)) },
@@ -151,22 +168,32 @@ func testMalformed(t *testing.T, o meta.Options) {
 		"History":  func(ctx context.Context, s string) error { return second(db.History(ctx, "r", s, 1)) },
 	}
 	byDigest := methods{
-		"Manifest":          func(ctx context.Context, s string) error { return second(db.Manifest(ctx, "r", digest.Digest(s))) },
-		"PutManifest":       func(ctx context.Context, s string) error { return second(db.PutManifest(ctx, "r", with(digest.Digest(s)), e, "", at(0))) },
-		"PutManifest edges": func(ctx context.Context, s string) error { return second(db.PutManifest(ctx, "r", good, edges(digest.Digest(s)), "", at(0))) },
-		"Blob":              func(ctx context.Context, s string) error { return second(db.Blob(ctx, "r", digest.Digest(s))) },
-		"PutBlob":           func(ctx context.Context, s string) error { return db.PutBlob(ctx, digest.Digest(s), 1, true, nil, at(0)) },
-		"Link":              func(ctx context.Context, s string) error { return second(db.Link(ctx, "r", digest.Digest(s), at(0))) },
-		"DropBlob":          func(ctx context.Context, s string) error { return db.DropBlob(ctx, digest.Digest(s)) },
-		"Parents":           func(ctx context.Context, s string) error { return second(db.Parents(ctx, "r", digest.Digest(s))) },
-		"EdgeKinds":         func(ctx context.Context, s string) error { return second(db.EdgeKinds(ctx, "r", digest.Digest(s))) },
-		"Missing":           func(ctx context.Context, s string) error { return second(db.Missing(ctx, "r", digest.Digest(s), "")) },
+		"Manifest": func(ctx context.Context, s string) error { return second(db.Manifest(ctx, "r", digest.Digest(s))) },
+		"PutManifest": func(ctx context.Context, s string) error {
+			return second(db.PutManifest(ctx, "r", with(digest.Digest(s)), e, "", at(0)))
+		},
+		"PutManifest edges": func(ctx context.Context, s string) error {
+			return second(db.PutManifest(ctx, "r", good, edges(digest.Digest(s)), "", at(0)))
+		},
+		"Blob": func(ctx context.Context, s string) error { return second(db.Blob(ctx, "r", digest.Digest(s))) },
+		"PutBlob": func(ctx context.Context, s string) error {
+			return db.PutBlob(ctx, digest.Digest(s), 1, true, nil, at(0))
+		},
+		"Link":      func(ctx context.Context, s string) error { return second(db.Link(ctx, "r", digest.Digest(s), at(0))) },
+		"DropBlob":  func(ctx context.Context, s string) error { return db.DropBlob(ctx, digest.Digest(s)) },
+		"Parents":   func(ctx context.Context, s string) error { return second(db.Parents(ctx, "r", digest.Digest(s))) },
+		"EdgeKinds": func(ctx context.Context, s string) error { return second(db.EdgeKinds(ctx, "r", digest.Digest(s))) },
+		"Missing":   func(ctx context.Context, s string) error { return second(db.Missing(ctx, "r", digest.Digest(s), "")) },
 	}
 	byWord := methods{
 		"PutKey":           func(ctx context.Context, s string) error { return db.PutKey(ctx, meta.Key{ID: s, Principal: "p"}) },
 		"PutKey principal": func(ctx context.Context, s string) error { return db.PutKey(ctx, meta.Key{ID: "k", Principal: s}) },
-		"Init":             func(ctx context.Context, s string) error { return second(db.Init(ctx, meta.Registry{ID: s, Region: "r"})) },
-		"Init region":      func(ctx context.Context, s string) error { return second(db.Init(ctx, meta.Registry{ID: "1", Region: s})) },
+		"Init": func(ctx context.Context, s string) error {
+			return second(db.Init(ctx, meta.Registry{ID: s, Region: "r"}))
+		},
+		"Init region": func(ctx context.Context, s string) error {
+			return second(db.Init(ctx, meta.Registry{ID: "1", Region: s}))
+		},
 	}
 	for _, group := range []struct {
 		what string
@@ -403,4 +430,3 @@ func dump(t *testing.T, db *sql.DB, query string) []string {
 	check(t, rows.Err())
 	return all
 }
-

@@ -24,6 +24,7 @@ var suite = []struct {
 	{"registry", testRegistry},
 	{"access keys", testKeys},
 	{"manifests", testManifests},
+	{"many edges", testManyEdges},
 	{"foreign bytes", testForeignBytes},
 	{"malformed names", testMalformed},
 	{"tags", testTags},

@@ -32,6 +32,9 @@ type tx struct {
 // transaction of this process runs at a time. A context that ends stops the wait for
 // the turn, not the write itself. Errors: errs.StorageFull if the disk is full.
 func (db *DB) tx(ctx context.Context, f func(context.Context, *tx) error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	select {
 	case db.writer <- struct{}{}:
 	case <-ctx.Done():
@@ -66,9 +69,9 @@ func (db *DB) attempt(ctx context.Context, f func(context.Context, *tx) error) e
 	if err != nil {
 		return err
 	}
+	defer sqlTx.Rollback() // does nothing after the commit
 	t := &tx{runner: runner{db, sqlTx}}
 	if err := f(ctx, t); err != nil {
-		_ = sqlTx.Rollback() // err says more
 		return err
 	}
 	if err := sqlTx.Commit(); err != nil {
