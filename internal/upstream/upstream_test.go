@@ -83,10 +83,10 @@ func (w *world) layer(i int) (digest.Digest, []byte) {
 
 var tag = oci.Reference{Tag: "v1"}
 
-// pull gets the index, the first platform's manifest and all its blobs.
+// pull gets the index, the first platform's manifest and all its blobs, one by one.
 func (w *world) pull(t *testing.T) {
 	t.Helper()
-	ctx := t.Context()
+	ctx, child := t.Context(), w.img.Children[0]
 	m, err := w.up.Manifest(ctx, "app", tag)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,6 @@ func (w *world) pull(t *testing.T) {
 	if diff := cmp.Diff(w.img.Manifest, *m); diff != "" {
 		t.Fatalf("index (-want +got):\n%s", diff)
 	}
-	child := w.img.Children[0]
 	m, err = w.up.Manifest(ctx, "app", oci.Reference{Digest: child.Digest})
 	if err != nil {
 		t.Fatal(err)
@@ -102,9 +101,10 @@ func (w *world) pull(t *testing.T) {
 	if diff := cmp.Diff(child.Manifest, *m); diff != "" {
 		t.Fatalf("manifest (-want +got):\n%s", diff)
 	}
-	for d, want := range child.Blobs() {
-		if got, start, _, err := w.read(ctx, d, 0, -1); err != nil || start != 0 || !bytes.Equal(got, want) {
-			t.Fatalf("blob %s: %d bytes from %d, %v", d, len(got), start, err)
+	for _, want := range append([][]byte{child.Config}, child.Layers...) {
+		got, start, _, err := w.read(ctx, digest.FromBytes(want), 0, -1)
+		if err != nil || start != 0 || !bytes.Equal(got, want) {
+			t.Fatalf("blob: %d bytes from %d, %v", len(got), start, err)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func (w *world) clean(t *testing.T, text string) {
 }
 
 func TestRequests(t *testing.T) {
-	blobs := func(w *world, auth string, redirected bool) []string {
+	blobs := func(auth string, redirected bool) []string {
 		var lines []string
 		for _, d := range []string{"CONFIG", "LAYER0", "LAYER1"} {
 			lines = append(lines, "GET /v2/app/blobs/"+d+auth)
@@ -182,21 +182,6 @@ func TestRequests(t *testing.T) {
 			}
 		}
 		return lines
-	}
-	pull := func(t *testing.T, w *world) {
-		t.Helper()
-		ctx, child := t.Context(), w.img.Children[0]
-		if _, err := w.up.Manifest(ctx, "app", tag); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.up.Manifest(ctx, "app", oci.Reference{Digest: child.Digest}); err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range append([][]byte{child.Config}, child.Layers...) {
-			if got, _, _, err := w.read(ctx, digest.FromBytes(b), 0, -1); err != nil || !bytes.Equal(got, b) {
-				t.Fatalf("%d bytes, %v", len(got), err)
-			}
-		}
 	}
 	manifests := func(auth string) []string {
 		return []string{"GET /v2/app/manifests/v1" + auth, "GET /v2/app/manifests/CHILD" + auth}
@@ -228,10 +213,10 @@ func TestRequests(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			in(t, test.opts, func(t *testing.T, w *world) {
 				w.connect(t, upstream.Host{Realms: []string{w.site.Realm}}, test.cred)
-				pull(t, w)
-				all := append(manifests(test.auth), blobs(w, test.auth, test.opts.Redirect)...)
+				w.pull(t)
+				all := append(manifests(test.auth), blobs(test.auth, test.opts.Redirect)...)
 				w.requests(t, append(test.learn, all...)...)
-				pull(t, w)
+				w.pull(t)
 				w.requests(t, all...)
 				w.clean(t, w.log.String())
 			})

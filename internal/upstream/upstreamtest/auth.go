@@ -1,6 +1,7 @@
 package upstreamtest
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -29,14 +30,40 @@ func (r *Registry) Revoke() {
 	}
 }
 
-// serveToken is the realm.
-func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
+// SetUser adds a user; from then on there are no anonymous tokens.
+func (r *Registry) SetUser(name, password string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.opts.Users == nil {
+		r.opts.Users = map[string]string{}
+	}
+	r.opts.Users[name] = password
+}
+
+// SetRealm makes challenges name this realm, whoever serves it.
+func (r *Registry) SetRealm(url string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.site.Realm = url
+}
+
+// knows says whether the request has a user's password; without Authorization, whether
+// there are no users.
+func (r *Registry) knows(req *http.Request) bool {
 	user, password, basic := req.BasicAuth()
-	if want, ok := r.opts.Users[user]; basic && (!ok || want != password) || !basic && len(r.opts.Users) > 0 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	want, ok := r.opts.Users[user]
+	return basic && ok && want == password || !basic && len(r.opts.Users) == 0
+}
+
+// serveToken is the realm, at whatever path.
+func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
+	if !r.knows(req) {
 		fail(w, http.StatusUnauthorized, "UNAUTHORIZED", "incorrect username or password")
 		return
 	}
-	if got := req.FormValue("service"); got != r.opts.Service {
+	if got := req.FormValue("service"); r.opts.Service != "" && got != r.opts.Service {
 		fail(w, http.StatusBadRequest, "UNSUPPORTED", "service "+strconv.Quote(got))
 		return
 	}
@@ -46,7 +73,7 @@ func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
 	}
 	text := "token-" + rand.Text()
 	r.mu.Lock()
-	r.tokens[text] = token{strings.Fields(strings.Join(req.Form["scope"], " ")), time.Now().Add(life)}
+	r.tokens[text] = token{strings.Fields(strings.Join(req.URL.Query()["scope"], " ")), time.Now().Add(life)}
 	r.mu.Unlock()
 	answer := map[string]any{"token": text}
 	if r.is(TokenField) {
@@ -63,8 +90,7 @@ func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
 func (r *Registry) allowed(w http.ResponseWriter, req *http.Request, repo string) bool {
 	switch r.opts.Auth {
 	case Basic:
-		user, password, _ := req.BasicAuth()
-		if want, ok := r.opts.Users[user]; ok && want == password {
+		if r.knows(req) {
 			return true
 		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="upstreamtest"`)
@@ -94,7 +120,7 @@ func (r *Registry) tokenAllows(w http.ResponseWriter, req *http.Request, repo st
 	if given && !expired && granted && (r.known(repo) || !r.is(UnknownDenied)) {
 		return true
 	}
-	challenge := fmt.Sprintf(`Bearer realm="%s",service="%s"`, r.realm(req), r.opts.Service)
+	challenge := fmt.Sprintf(`Bearer realm="%s",service="%s"`, r.realm(req), cmp.Or(r.opts.Service, "upstreamtest"))
 	if !r.is(NoScopeInBearer) {
 		challenge += fmt.Sprintf(`,scope="%s"`, scope)
 	}

@@ -105,7 +105,11 @@ func (n *Network) Serve(hostport string, h http.Handler) {
 	var in net.Listener = l
 	if port == "443" {
 		leaf := n.certificate(&x509.Certificate{Subject: pkix.Name{CommonName: host}, DNSNames: []string{host}}, n.ca)
-		in = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: n.key}}})
+		in = tls.NewListener(l, &tls.Config{
+			Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: n.key}},
+			// A ticket behind the handshake's last word would block both ends: pipes hold nothing.
+			SessionTicketsDisabled: true,
+		})
 	}
 	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
 	n.srvs = append(n.srvs, srv)

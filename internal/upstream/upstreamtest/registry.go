@@ -38,7 +38,7 @@ type Options struct {
 	Auth       Auth
 	Users      map[string]string // who may ask; empty: with Token, anonymous tokens too
 	TokenLife  time.Duration     // how long tokens hold; 0: 60 s, and expires_in is left out
-	Service    string            // of the challenge; "": "upstreamtest"
+	Service    string            // of the challenge; "": "upstreamtest", and the realm takes any
 	Redirect   bool              // blobs are answered by a redirect to the second host
 	SignedLife time.Duration     // how long the URLs at the second host hold; 0: one minute
 	Elsewhere  string            // base URL of another registry that all of /v2/ is redirected to (307)
@@ -67,9 +67,6 @@ type repository struct {
 
 // New returns an empty registry.
 func New(o Options) *Registry {
-	if o.Service == "" {
-		o.Service = "upstreamtest"
-	}
 	if o.SignedLife == 0 {
 		o.SignedLife = time.Minute
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ServeHTTP plays all three parts: the registry under /v2/, its realm at /token and
-// the second host under /cdn/.
+// ServeHTTP plays all three parts: the registry under /v2/, its realm at /token,
+// /token/ and /jwt/auth, and the second host under /cdn/.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	entry, f := r.arrived(req)
 	out := &answer{ResponseWriter: w, r: r, req: req, entry: entry, f: f}
@@ -23,7 +23,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	path := req.URL.Path
 	switch {
-	case path == "/token":
+	case path == "/token", path == "/token/", path == "/jwt/auth":
 		r.serveToken(out, req)
 	case strings.HasPrefix(path, "/cdn/"):
 		if r.verifySigned(out, req) {
