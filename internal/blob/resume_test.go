@@ -242,7 +242,7 @@ func TestOldSpools(t *testing.T) {
 				}
 				<-time.After(c.after)
 				if restart {
-					spools = openSpools(t, mem, "boot")
+					openSpools(t, mem, "boot")
 				} else {
 					other := openSpool(t, spools, blobtest.SHA512(data), 100)
 					if err := other.Abort(); err != nil {

@@ -183,7 +183,7 @@ func TestUnknownSize(t *testing.T) {
 }
 
 // TestLeftSpoolsMakeRoom: spools that nobody has open are given up for one that
-// somebody waits for, but not for one that would not fit even so.
+// somebody waits for.
 func TestLeftSpoolsMakeRoom(t *testing.T) {
 	mem := vfstest.NewMem(nil)
 	mem.SetTotal(100 * u)
