@@ -60,7 +60,7 @@ func (r *Registry) transport(ctx context.Context, e *endpoint, u *url.URL, q *as
 	if over := r.ended(ctx, q); over != nil {
 		return over
 	}
-	at, code, reason := u.Host, errs.UpstreamUnreachable, err.Error()
+	at, code, reason := u.Host, errs.UpstreamUnreachable, clip(err.Error())
 	if p, _ := r.h.proxy(u); p != nil {
 		at += " through the proxy " + p.Host
 	}
@@ -75,7 +75,7 @@ func (r *Registry) transport(ctx context.Context, e *endpoint, u *url.URL, q *as
 		if origin(u) != e.origin {
 			code = errs.UpstreamFailed // the upstream is there, but leads astray
 		}
-		reason = no.why
+		at, reason, err = "", no.why, nil
 	case errors.As(err, &dns) && dns.IsNotFound:
 		reason = "no such host in DNS"
 	case errors.As(err, &dns):
@@ -93,7 +93,7 @@ func (r *Registry) transport(ctx context.Context, e *endpoint, u *url.URL, q *as
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		reason = "closed the connection without an answer"
 	}
-	return r.fail(q, at, code, err, "%s", clip(reason))
+	return r.fail(q, at, code, err, "%s", reason)
 }
 
 // status makes the error of an answer that is not the one asked for, and closes it.
@@ -111,7 +111,7 @@ func (r *Registry) status(q *asked, res *http.Response) error {
 		code = errs.UpstreamUnreachable
 	case s == http.StatusGatewayTimeout:
 		code = errs.UpstreamTimeout
-	case s == http.StatusRequestedRangeNotSatisfiable:
+	case s == http.StatusRequestedRangeNotSatisfiable && q.header.Get("Range") != "":
 		code = errs.RangeInvalid
 	case q.method == http.MethodHead && (s == http.StatusMethodNotAllowed || s == http.StatusNotImplemented):
 		code = errs.Unsupported

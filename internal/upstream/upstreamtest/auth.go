@@ -163,7 +163,7 @@ func (r *Registry) verifySigned(w http.ResponseWriter, req *http.Request) bool {
 	expires, _ := strconv.ParseInt(q.Get("expires"), 10, 64)
 	problem, status := "", http.StatusForbidden
 	switch {
-	case req.Header.Get("Authorization") != "" || req.Header.Get("Cookie") != "":
+	case req.Header.Get("Authorization") != "" && !r.is(RelativeLocation) || req.Header.Get("Cookie") != "":
 		problem, status = "Only one auth mechanism allowed", http.StatusBadRequest
 	case q.Get("signature") != r.sign(req.URL.Path, q.Get("expires")):
 		problem = "SignatureDoesNotMatch"

@@ -100,7 +100,7 @@ func (n *Network) Serve(hostport string, h http.Handler) {
 	}
 	l := &listener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	for _, a := range n.names[host] {
-		n.ports[netip.MustParseAddrPort(net.JoinHostPort(a.String(), port))] = l
+		n.ports[netip.MustParseAddrPort(net.JoinHostPort(a.Unmap().String(), port))] = l
 	}
 	var in net.Listener = l
 	if port == "443" {
