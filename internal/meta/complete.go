@@ -5,8 +5,6 @@ import (
 	"database/sql"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/weir-registry/weir/internal/oci"
 )
 
 // completeWith notes which tags of the repository became offline-ready by a blob.
@@ -59,8 +57,8 @@ func (t *tx) completeTags(ctx context.Context, s *survey, d digest.Digest) error
 		return err
 	}
 	for _, p := range tags {
-		var missing []oci.Edge
-		if missing, err = s.missing(ctx, d, digest.Digest(p.complete)); err != nil {
+		missing, err := s.missingOfHeld(ctx, d, digest.Digest(p.complete))
+		if err != nil {
 			return err
 		}
 		if len(missing) > 0 {

@@ -42,7 +42,6 @@ const (
 	listMoves
 
 	getBlob
-	isHeld
 	putBlob
 	putLink
 	dropBlob
@@ -148,7 +147,6 @@ var texts = [queries]string{
 			(SELECT CASE WHEN MIN(size) = MAX(size) THEN MIN(size) END FROM edges
 				WHERE repository = $1 AND digest = $2 AND kind IN ('config', 'layer')),
 			-1)`,
-	isHeld: `SELECT EXISTS (SELECT 1 FROM blobs WHERE digest = $1 AND state = 'held')`,
 	putBlob: `INSERT INTO blobs (digest, size, state, public, stored_at, pulled_at, verified_at)
 		VALUES ($1, $2, 'held', $3, $4, $4, $4)
 		ON CONFLICT (digest) DO UPDATE SET

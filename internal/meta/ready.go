@@ -82,6 +82,7 @@ func (c child) missing() []oci.Edge {
 	return c.image.missing
 }
 
+// missing is Missing.
 func (s *survey) missing(ctx context.Context, d, like digest.Digest) ([]oci.Edge, error) {
 	var held bool
 	if err := s.row(ctx, hasManifest, []any{s.repo, string(d)}, &held); err != nil {
@@ -90,6 +91,10 @@ func (s *survey) missing(ctx context.Context, d, like digest.Digest) ([]oci.Edge
 	if !held {
 		return []oci.Edge{{Kind: oci.EdgeChild, Descriptor: oci.Descriptor{Digest: d, Size: -1}}}, nil
 	}
+	return s.missingOfHeld(ctx, d, like)
+}
+
+func (s *survey) missingOfHeld(ctx context.Context, d, like digest.Digest) ([]oci.Edge, error) {
 	m, err := s.look(ctx, d, 0)
 	if err != nil || len(m.children) == 0 {
 		return m.missing, err

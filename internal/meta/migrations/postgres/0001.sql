@@ -46,7 +46,8 @@ CREATE TABLE edges (
 	FOREIGN KEY (repository, parent) REFERENCES manifests (repository, digest)
 );
 
-CREATE INDEX edges_digest ON edges (repository, digest);
+-- All that is asked of edges by digest, so that SQLite takes it and not the primary key.
+CREATE INDEX edges_digest ON edges (repository, digest, parent, kind, size);
 
 CREATE TABLE blobs (
 	digest      TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -77,7 +78,7 @@ CREATE TABLE tags (
 	FOREIGN KEY (repository, digest) REFERENCES manifests (repository, digest)
 );
 
-CREATE INDEX tags_digest ON tags (repository, digest);
+CREATE INDEX tags_digest ON tags (repository, digest, tag, complete);
 
 CREATE TABLE tag_history (
 	repository  TEXT COLLATE "C" NOT NULL,

@@ -47,7 +47,8 @@ CREATE TABLE edges (
 	FOREIGN KEY (repository, parent) REFERENCES manifests (repository, digest)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX edges_digest ON edges (repository, digest);
+-- All that is asked of edges by digest, so that SQLite takes it and not the primary key.
+CREATE INDEX edges_digest ON edges (repository, digest, parent, kind, size);
 
 CREATE TABLE blobs (
 	digest      TEXT    NOT NULL PRIMARY KEY,
@@ -78,7 +79,7 @@ CREATE TABLE tags (
 	FOREIGN KEY (repository, digest) REFERENCES manifests (repository, digest)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX tags_digest ON tags (repository, digest);
+CREATE INDEX tags_digest ON tags (repository, digest, tag, complete);
 
 CREATE TABLE tag_history (
 	repository  TEXT    NOT NULL,
