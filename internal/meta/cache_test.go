@@ -210,14 +210,16 @@ func TestMemoryIsNeverLate(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	ctx := t.Context()
 	db := open(t, meta.Options{Path: filepath.Join(t.TempDir(), "weir.db")})
-	large := make([]byte, oci.MaxManifestSize)
-	digests := make([]digest.Digest, meta.MaxCacheBytes/len(large)+4)
+	const limit = 1 << 20
+	db.LimitCacheBytes(limit)
+	large := make([]byte, limit/8)
+	digests := make([]digest.Digest, 12)
 	for i := range digests {
 		digests[i] = name(fmt.Sprint("large", i))
 		m := &oci.Manifest{Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: digests[i]}, Raw: large}
 		must(db.PutManifest(ctx, "r", m, oci.Edges{}, "", at(0)))(t)
 		must(db.Manifest(ctx, "r", digests[i]))(t)
-		if n := db.CacheBytes(); n > meta.MaxCacheBytes {
+		if n := db.CacheBytes(); n > limit {
 			t.Fatalf("%d bytes of manifests are remembered", n)
 		}
 	}

@@ -41,8 +41,8 @@ func (db *DB) CacheBytes() int {
 	return db.cache.manifests.cost
 }
 
-// MaxCacheBytes bounds CacheBytes.
-const MaxCacheBytes = maxManifestBytes
+// LimitCacheBytes bounds CacheBytes to less than the usual.
+func (db *DB) LimitCacheBytes(n int) { db.cache.manifests.limit = n }
 
 // MaxPulls is how many pull times wait at most.
 const MaxPulls = maxPulls
