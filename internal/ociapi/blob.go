@@ -1,0 +1,106 @@
+package ociapi
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/weir-registry/weir/internal/httpx"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/registry"
+)
+
+// blob answers GET and HEAD of a blob.
+func (f *face) blob(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req Request) error {
+	w.Action = iam.GetDownloadURLForLayer
+	if req.Head {
+		return f.statBlob(w, r, c, req)
+	}
+	b, err := f.reg.Blob(r.Context(), c, req.Repository, req.Digest)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	source, upstream := b.From()
+	if blobHeader(w, r, req, source, upstream) {
+		return nil
+	}
+	size, err := length(r, b)
+	if err != nil {
+		return err
+	}
+	if size < 0 {
+		w.WriteHeader(http.StatusOK)
+		return b.WriteRange(r.Context(), w, 0, -1)
+	}
+	spans, err := wanted(r, etag(req.Digest), size)
+	if err != nil {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", size))
+		return err
+	}
+	if len(spans) > 1 {
+		if held := b.Content(); held != nil {
+			r.Header.Set("Range", rangeHeader(spans)) // as understood here
+			http.ServeContent(w, r, "", time.Time{}, held)
+			return w.Err()
+		}
+		spans = nil // a server need not serve several; whole is right too
+	}
+	h := w.Header()
+	if len(spans) == 0 {
+		h.Set("Content-Length", strconv.FormatInt(size, 10))
+		w.WriteHeader(http.StatusOK)
+		return b.WriteRange(r.Context(), w, 0, -1)
+	}
+	s := spans[0]
+	h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", s.start, s.end-1, size))
+	h.Set("Content-Length", strconv.FormatInt(s.end-s.start, 10))
+	w.WriteHeader(http.StatusPartialContent)
+	return b.WriteRange(r.Context(), w, s.start, s.end)
+}
+
+// length returns the blob's length, -1 where the answer goes without. It waits
+// for the whole blob where it must know: an HTTP/1.0 client takes the end of the
+// connection for the end of the blob, and a range needs the length.
+func length(r *http.Request, b content) (int64, error) {
+	if n := b.Length(); n >= 0 || r.ProtoAtLeast(1, 1) && wholeRange(r.Header.Get("Range")) {
+		return n, nil
+	}
+	if err := b.Verified(r.Context()); err != nil {
+		return 0, err
+	}
+	return b.Length(), nil
+}
+
+func (f *face) statBlob(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req Request) error {
+	info, upstream, err := f.reg.StatBlob(r.Context(), c, req.Repository, req.Digest)
+	if err != nil {
+		return err
+	}
+	if blobHeader(w, r, req, info.Source, upstream) {
+		return nil
+	}
+	if info.Size >= 0 {
+		w.Header().Set("Content-Length", strconv.FormatInt(info.Size, 10))
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// blobHeader sets what GET and HEAD have in common, and answers 304 where the
+// client has the blob: it says whether it did.
+func blobHeader(w *httpx.ResponseWriter, r *http.Request, req Request, source registry.Source, upstream string) bool {
+	w.Cache, w.Upstream = string(source), upstream
+	h := w.Header()
+	h.Set("Docker-Content-Digest", string(req.Digest))
+	h.Set("Etag", etag(req.Digest))
+	h.Set("X-Weir-Cache", string(source))
+	if matches(r.Header.Values("If-None-Match"), etag(req.Digest)) {
+		w.WriteHeader(http.StatusNotModified)
+		return true
+	}
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Type", "application/octet-stream")
+	return false
+}

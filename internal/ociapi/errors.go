@@ -1,0 +1,128 @@
+package ociapi
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/httpx"
+)
+
+// wire is how a class of failure looks to a container client.
+type wire struct {
+	code   string // of the distribution specification, "Error Codes"; a few are Docker's
+	status int
+}
+
+// wireOf has every errs.Code.
+func wireOf(c errs.Code) wire {
+	switch c {
+	case errs.RepoUnknown, errs.RuleUnknown:
+		return wire{"NAME_UNKNOWN", http.StatusNotFound}
+	case errs.ManifestUnknown:
+		return wire{"MANIFEST_UNKNOWN", http.StatusNotFound}
+	case errs.BlobUnknown:
+		return wire{"BLOB_UNKNOWN", http.StatusNotFound}
+	case errs.ManifestBlobUnknown:
+		return wire{"MANIFEST_BLOB_UNKNOWN", http.StatusNotFound}
+	case errs.NameInvalid:
+		return wire{"NAME_INVALID", http.StatusBadRequest}
+	case errs.TagInvalid:
+		return wire{"TAG_INVALID", http.StatusBadRequest}
+	case errs.DigestInvalid, errs.DigestMismatch:
+		return wire{"DIGEST_INVALID", http.StatusBadRequest}
+	case errs.ManifestInvalid:
+		return wire{"MANIFEST_INVALID", http.StatusBadRequest}
+	case errs.ManifestTooLarge:
+		return wire{"MANIFEST_INVALID", http.StatusRequestEntityTooLarge}
+	case errs.ParamInvalid:
+		return wire{"UNSUPPORTED", http.StatusBadRequest}
+	case errs.RangeInvalid:
+		return wire{"RANGE_INVALID", http.StatusRequestedRangeNotSatisfiable}
+	case errs.Unauthenticated:
+		return wire{"UNAUTHORIZED", http.StatusUnauthorized}
+	case errs.Denied, errs.UpstreamDenied:
+		return wire{"DENIED", http.StatusForbidden}
+	case errs.Unsupported:
+		return wire{"UNSUPPORTED", http.StatusMethodNotAllowed}
+	case errs.RateLimited, errs.UpstreamRateLimited:
+		return wire{"TOOMANYREQUESTS", http.StatusTooManyRequests}
+	case errs.StorageFull:
+		return wire{"UNKNOWN", http.StatusInsufficientStorage}
+	case errs.UpstreamUnreachable, errs.UpstreamFailed:
+		return wire{"UNKNOWN", http.StatusBadGateway}
+	case errs.UpstreamTimeout:
+		return wire{"UNKNOWN", http.StatusGatewayTimeout}
+	case errs.Unavailable:
+		return wire{"UNAVAILABLE", http.StatusServiceUnavailable}
+	case errs.Internal:
+		return wire{"UNKNOWN", http.StatusInternalServerError}
+	}
+	return wire{}
+}
+
+// absentError is an endpoint that is not there: 404, where another method of it
+// would not help. Clients that look for referrers go on with the fallback tag then.
+type absentError struct{ err *errs.Error }
+
+func (e absentError) Error() string { return e.err.Error() }
+func (e absentError) Unwrap() error { return e.err }
+
+func absent(format string, args ...any) error {
+	return absentError{errs.New(errs.Unsupported, format, args...)}
+}
+
+type wireErrors struct {
+	Errors []wireError `json:"errors"`
+}
+
+type wireError struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Detail  any    `json:"detail,omitempty"`
+}
+
+// writeError answers in the form of the distribution specification. The text of
+// an error without an errs.Code stays here.
+func writeError(w *httpx.ResponseWriter, r *http.Request, err error) {
+	e := errs.As(err)
+	if e == nil {
+		e = errs.New(errs.Internal, "")
+	}
+	out := wireOf(e.Code)
+	var missing absentError
+	if errors.As(err, &missing) {
+		out.status = http.StatusNotFound
+	}
+	msg, detail := e.Msg, e.Detail
+	if e.Code == errs.Internal {
+		msg, detail = "internal error; the log has it under request ID "+w.ID(), nil
+	}
+	body, jsonErr := json.Marshal(wireErrors{[]wireError{{out.code, msg, detail}}})
+	if jsonErr != nil { // a detail that has no JSON
+		body, _ = json.Marshal(wireErrors{[]wireError{{Code: out.code, Message: msg}}})
+	}
+	h := w.Header()
+	for _, k := range []string{"Etag", "Docker-Content-Digest", "X-Weir-Cache"} {
+		h.Del(k) // of the answer that this was to be
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	switch out.status {
+	case http.StatusUnauthorized:
+		h.Set("Www-Authenticate", `Basic realm="weir"`)
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", "GET, HEAD")
+	}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(float64(e.RetryAfter)/float64(time.Second)))))
+	}
+	w.WriteHeader(out.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // a failure is in the access line
+	}
+}

@@ -1,0 +1,59 @@
+package ociapi
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/weir-registry/weir/internal/httpx"
+	"github.com/weir-registry/weir/internal/iam"
+)
+
+// manifest answers GET and HEAD with the manifest's bytes as they came, whatever
+// the client accepts: what a tag means must not depend on who asks.
+func (f *face) manifest(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req Request) error {
+	w.Action = iam.BatchGetImage
+	m, err := f.reg.Manifest(r.Context(), c, req.Repository, req.Reference, !req.Head)
+	if err != nil {
+		return err
+	}
+	w.Cache, w.Upstream = string(m.Source), m.Upstream
+	h := w.Header()
+	h.Set("Docker-Content-Digest", string(m.Digest))
+	h.Set("Etag", etag(m.Digest))
+	cache := string(m.Source)
+	if m.Age >= 0 {
+		cache += fmt.Sprintf("; age=%d", int64(m.Age.Seconds()))
+	}
+	h.Set("X-Weir-Cache", cache)
+	if m.Warning != "" {
+		h.Set("Warning", warning(m.Warning))
+	}
+	if matches(r.Header.Values("If-None-Match"), etag(m.Digest)) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", m.MediaType)
+	h.Set("Content-Length", strconv.Itoa(len(m.Raw)))
+	w.WriteHeader(http.StatusOK)
+	if req.Head {
+		return nil
+	}
+	_, err = w.Write(m.Raw)
+	return err
+}
+
+// warning is a Warning header of the distribution specification, "Warnings": code
+// 299, no agent, and a quoted text of one line.
+func warning(text string) string {
+	clean := func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return ' '
+		}
+		return r
+	}
+	text = strings.Map(clean, text)
+	text = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text)
+	return `299 - "` + text + `"`
+}

@@ -1,0 +1,165 @@
+// Package ociapi is the face for container clients: /v2/ of the OCI distribution
+// specification 1.1, as far as pulling goes. Pushing, deleting, tag lists,
+// referrers and the catalog answer UNSUPPORTED.
+//
+// It understands a URL once (Parse), finds out who is asking, calls the registry,
+// which decides, and writes the answer. It guarantees:
+//   - HEAD has the header that GET has.
+//   - A body that cannot be finished is broken off, never ended early.
+//   - A client that needs to know the length before the end, HTTP/1.0's, gets none
+//     of a blob whose length nobody knows before all of it is here.
+//   - Answers are never for a browser to run: they carry nosniff, a sandbox and
+//     attachment, and blobs are bytes whatever is in them.
+//   - Nothing here asks an upstream for a login or a ping.
+//
+// A login is an access key's ID and secret. Where the client's address has an
+// anonymous grant, /v2/ answers 200 without one: docker asks only there, and
+// would not go on without a login otherwise.
+package ociapi
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/auth"
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/httpx"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/registry"
+)
+
+// puller is what this face asks of the registry: *registry.Registry as plane has it.
+type puller interface {
+	Manifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*registry.Manifest, error)
+	Blob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (content, error)
+	StatBlob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (registry.BlobInfo, string, error)
+}
+
+// content is a blob that is open, held or arriving.
+type content interface {
+	Length() int64 // -1: not known yet
+	From() (source registry.Source, upstream string)
+	Content() io.ReadSeeker // nil: arriving
+	WriteRange(ctx context.Context, w registry.Sink, start, end int64) error
+	Verified(ctx context.Context) error
+	Close() error
+}
+
+// plane is the registry with blobs as content.
+type plane struct{ *registry.Registry }
+
+func (p plane) Blob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (content, error) {
+	b, err := p.Registry.Blob(ctx, c, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	return open{b}, nil
+}
+
+type open struct{ *registry.Blob }
+
+func (o open) Length() int64                   { return o.Size }
+func (o open) From() (registry.Source, string) { return o.Source, o.Upstream }
+
+type face struct {
+	reg puller
+	who *auth.Auth
+}
+
+// New returns the handler of /v2/. It must see URLs as they came: a mux that
+// cleans paths before it would change what is asked.
+func New(reg *registry.Registry, who *auth.Auth, log *slog.Logger) http.Handler {
+	return newFace(plane{reg}, who, log)
+}
+
+func newFace(reg puller, who *auth.Auth, log *slog.Logger) http.Handler {
+	f := &face{reg, who}
+	return httpx.New(httpx.Options{WriteError: writeError, Logger: log}, f.serve)
+}
+
+func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
+	h.Set("X-Request-Id", w.ID())
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("Content-Disposition", "attachment")
+
+	c, err := f.caller(r)
+	if err != nil {
+		return err
+	}
+	w.Principal = c.Name
+	req, err := Parse(r.Method, r.URL.EscapedPath())
+	if err != nil {
+		return err
+	}
+	w.Repository = req.Repository
+	if w.Reference = req.Reference.String(); w.Reference == "" {
+		w.Reference = string(req.Digest)
+	}
+	if ns := r.URL.Query().Get("ns"); ns != "" && ns != r.Host {
+		return absent("serving as a mirror of %q is not built yet: pull by the repository's name here, without ?ns=", ns)
+	}
+	return f.answer(w, r, c, req)
+}
+
+func (f *face) answer(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req Request) error {
+	switch req.Kind {
+	case Ping:
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "2")
+		_, err := io.WriteString(w, "{}")
+		return err
+	case Manifest:
+		return f.manifest(w, r, c, req)
+	case Blob:
+		return f.blob(w, r, c, req)
+	case Push:
+		return errs.New(errs.Unsupported, "pushing is not built yet: this registry serves what it pulls through its rules")
+	case Delete:
+		return errs.New(errs.Unsupported, "deleting is not built yet")
+	case TagList:
+		return absent("listing tags is not built yet")
+	case Referrers:
+		return absent("listing referrers is not built yet")
+	}
+	return absent("the catalog is not built yet")
+}
+
+// caller finds out who is asking. Errors: errs.Unauthenticated, RateLimited.
+func (f *face) caller(r *http.Request) (iam.Caller, error) {
+	id, secret, basic := r.BasicAuth()
+	given := len(r.Header.Values("Authorization")) > 0
+	if given && !basic {
+		return iam.Caller{}, errs.New(errs.Unauthenticated, "authentication required: log in with an access key's ID as user name and its secret as password")
+	}
+	if !given || id == "" && secret == "" { // some clients send an empty login for none
+		c, ok := f.who.Anonymous(r)
+		if !ok {
+			return iam.Caller{}, errs.New(errs.Unauthenticated, "authentication required")
+		}
+		return c, nil
+	}
+	return f.who.Basic(r.Context(), f.who.Address(r), id, secret)
+}
+
+// matches says whether a conditional header (If-None-Match) names an entity tag.
+func matches(header []string, etag string) bool {
+	for _, h := range header {
+		for tag := range strings.SplitSeq(h, ",") {
+			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func etag(d digest.Digest) string { return `"` + string(d) + `"` }
