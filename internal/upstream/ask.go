@@ -27,10 +27,13 @@ func (r *Registry) ask(ctx context.Context, q *asked) (*http.Response, error) {
 	if r.bad != nil {
 		return nil, r.bad
 	}
-	endpoints := r.h.order()
-	for i, e := range endpoints {
-		res, err := r.askOne(ctx, e, q)
-		if err == nil {
+	var err error
+	for i, e := range r.h.order() {
+		if i > 0 {
+			r.c.opts.Logger.Warn("endpoint is away; asking the next", "upstream", r.h.name, "next", e.url.Host, "error", err)
+		}
+		var res *http.Response
+		if res, err = r.askOne(ctx, e, q); err == nil {
 			e.note(time.Time{})
 			return res, nil
 		}
@@ -39,12 +42,8 @@ func (r *Registry) ask(ctx context.Context, q *asked) (*http.Response, error) {
 			return nil, err
 		}
 		e.note(time.Now())
-		if i == len(endpoints)-1 {
-			return nil, err
-		}
-		r.c.opts.Logger.Warn("endpoint is away; asking the next", "upstream", r.h.name, "endpoint", e.url.Host, "error", err)
 	}
-	panic("upstream: a host without endpoints")
+	return nil, err
 }
 
 func (r *Registry) askOne(ctx context.Context, e *endpoint, q *asked) (*http.Response, error) {

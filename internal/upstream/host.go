@@ -21,6 +21,7 @@ const (
 	maxRemembered = 1000             // hosts and challenges per upstream, which a stranger names
 	idleConns     = 32               // kept per host and transport
 	idleTimeout   = 90 * time.Second
+	maxHeader     = 256 << 10 // of an answer, in bytes
 )
 
 // host is one upstream host: the ways to it, and what has been learned of it.
@@ -119,6 +120,8 @@ func (h *host) newPool(roots *x509.CertPool, proxy func(*http.Request) (*url.URL
 			MaxIdleConnsPerHost:   idleConns,
 			IdleConnTimeout:       idleTimeout,
 			Protocols:             new(http.Protocols),
+
+			MaxResponseHeaderBytes: maxHeader,
 			// A connection whose other end is gone must not take the next request.
 			HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 		}

@@ -113,8 +113,9 @@ func (r *Registry) rescope(key slotKey, scope string) {
 	}
 }
 
+// fetchGrant has g's token asked for; r.mu is held.
 func (r *Registry) fetchGrant(e *endpoint, key slotKey, g *grant) {
-	r.c.wg.Go(func() {
+	spawned := r.c.spawn(func() {
 		ctx, cancel := context.WithTimeout(r.c.ctx, r.c.opts.TokenTimeout)
 		defer cancel()
 		asked := time.Now()
@@ -126,6 +127,10 @@ func (r *Registry) fetchGrant(e *endpoint, key slotKey, g *grant) {
 		}
 		close(g.done)
 	})
+	if !spawned {
+		g.err = context.Canceled
+		close(g.done)
+	}
 }
 
 // fetchToken asks the realm for a token of g's scope; own is false for another host

@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -344,4 +345,64 @@ func TestKnownRealms(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Amazon ECR is asked with Basic from the first request on.
+func TestECRIsBasic(t *testing.T) {
+	in(t, upstreamtest.Options{Auth: upstreamtest.Basic, Users: map[string]string{user: secret}}, func(t *testing.T, w *world) {
+		const host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+		w.Serve(host+":443", w.reg)
+		w.opts.Hosts = map[string]upstream.Host{host: {CA: w.CA(), Proxy: "direct"}}
+		c, err := upstream.New(w.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Registry(host, rule.ECR, credential).Manifest(t.Context(), "app", tag); err != nil {
+			t.Fatal(err)
+		}
+		w.requests(t, "GET /v2/app/manifests/v1 basic")
+	})
+}
+
+// A registry that sends back what it was sent does not get it into a log.
+func TestEchoedSecrets(t *testing.T) {
+	for _, auth := range []upstreamtest.Auth{upstreamtest.Token, upstreamtest.Basic} {
+		t.Run(string(auth), func(t *testing.T) {
+			in(t, upstreamtest.Options{Auth: auth, Users: map[string]string{user: secret}}, func(t *testing.T, w *world) {
+				w.Serve("registry.test:443", http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+					said := req.Header.Get("Authorization")
+					if said == "" || req.URL.Path == "/token" {
+						w.reg.ServeHTTP(rw, req)
+						return
+					}
+					conn, _, err := rw.(http.Hijacker).Hijack()
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer conn.Close()
+					io.WriteString(conn, "HTTP/1.1 "+strings.Fields(said)[1]+"\r\n\r\n")
+				}))
+				w.connect(t, upstream.Host{Realms: []string{w.site.Realm}}, credential)
+				_, err := w.up.Manifest(t.Context(), "app", tag)
+				w.fails(t, err, errs.UpstreamUnreachable, "malformed HTTP", "***")
+			})
+		})
+	}
+}
+
+// After Close nothing is asked any more.
+func TestClosed(t *testing.T) {
+	in(t, upstreamtest.Options{Auth: upstreamtest.Token}, func(t *testing.T, w *world) {
+		w.connect(t, upstream.Host{}, nil)
+		w.reg.Script(upstreamtest.Fault{Path: "/token", Hang: true})
+		time.AfterFunc(time.Second, w.client.Close)
+		if _, err := w.up.Manifest(t.Context(), "app", tag); !errors.Is(err, context.Canceled) {
+			t.Errorf("closed meanwhile: %v", err)
+		}
+		if _, err := w.up.Manifest(t.Context(), "app", tag); !errors.Is(err, context.Canceled) {
+			t.Errorf("closed: %v", err)
+		}
+	})
 }

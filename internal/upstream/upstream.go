@@ -82,8 +82,9 @@ type Client struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu    sync.Mutex
-	hosts map[string]*host
+	mu     sync.Mutex
+	hosts  map[string]*host
+	closed bool
 }
 
 // New returns a client, or every problem of its options (errs.ParamInvalid).
@@ -125,6 +126,9 @@ func New(o Options) (*Client, error) {
 // Close ends token requests and closes idle connections. Bodies that callers still
 // read end by their own contexts.
 func (c *Client) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
 	c.cancel()
 	c.wg.Wait()
 	c.mu.Lock()
@@ -132,6 +136,16 @@ func (c *Client) Close() {
 	for _, h := range c.hosts {
 		h.close()
 	}
+}
+
+// spawn runs f, which Close waits for; false after Close.
+func (c *Client) spawn(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.wg.Go(f)
+	}
+	return !c.closed
 }
 
 // host returns the state of an upstream host; one that Options does not name is
