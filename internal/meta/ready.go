@@ -20,8 +20,8 @@ const maxDepth = 8
 // An image manifest needs its config and every layer, held and linked. An index needs
 // at least one of its children, and those children whose platform is in use, which
 // like, an earlier digest of the tag, tells: the platforms of like's children that are
-// offline-ready. If like is "" or tells none, those children are needed whose manifest
-// is held. Children of no or of an unknown platform (attestations) are not needed; the
+// offline-ready. If like is "" or tells none, one child is enough: that the manifest of
+// another is held tells only that somebody looked at it. Children of no or of an unknown platform (attestations) are not needed; the
 // latter do not count as the one either, unless all are such.
 //
 // A manifest that is not held is itself what is missing (Kind EdgeChild; size -1 where
@@ -161,7 +161,7 @@ func (s *survey) look(ctx context.Context, d digest.Digest, depth int) (*image, 
 		m.children = append(m.children, c)
 	}
 	if len(m.children) > 0 {
-		m.missing = missingOf(m.children, func(c child) bool { return c.slot != "" && c.image != nil })
+		m.missing = missingOf(m.children, func(child) bool { return false })
 	}
 	return m, nil
 }
