@@ -1,0 +1,154 @@
+// Package main_test runs the shipped binary, as scripts in testdata/script.
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/weir-registry/weir/internal/app"
+)
+
+// TestMain builds the static binary unless $WEIR_BIN names it.
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if os.Getenv("WEIR_BIN") != "" {
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "weir-bin")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	bin := filepath.Join(dir, "weir")
+	build := exec.Command("go", "build", "-trimpath", "-o", bin, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building weir: %v\n%s", err, out)
+		return 1
+	}
+	os.Setenv("WEIR_BIN", bin)
+	return m.Run()
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			bin, err := filepath.Abs(os.Getenv("WEIR_BIN"))
+			if err != nil {
+				return err
+			}
+			e.Setenv("PATH", filepath.Dir(bin)+string(filepath.ListSeparator)+e.Getenv("PATH"))
+			for _, name := range []string{"PORT", "PORT2"} {
+				port, err := freePort()
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, port)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ready":    ready,
+			"get":      get,
+			"mode":     mode,
+			"nosecret": noSecret,
+		},
+		RequireExplicitExec: true,
+	})
+}
+
+// freePort returns a port of loopback that nobody has, which is good enough for
+// the moment until weir takes it.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
+}
+
+// ready PORT waits until weir says that it is ready.
+func ready(ts *testscript.TestScript, neg bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+args[0]+"/readyz", nil)
+		ts.Check(err)
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			ts.Fatalf("weir did not become ready: %v", err)
+		}
+	}
+}
+
+// get URL STATUS [DATA-FOLDER] [METHOD] asks, with the key in the folder, and
+// prints headers and body.
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	method := http.MethodGet
+	if len(args) > 3 {
+		method = args[3]
+	}
+	req, err := http.NewRequest(method, args[0], nil)
+	ts.Check(err)
+	if len(args) > 2 && args[2] != "" {
+		key, err := app.ReadKey(ts.MkAbs(args[2]))
+		ts.Check(err)
+		req.SetBasicAuth(key.ID, key.Secret)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	resp.Header.Write(ts.Stdout())
+	fmt.Fprintf(ts.Stdout(), "\n%s", body)
+	if got := strconv.Itoa(resp.StatusCode); got != args[1] {
+		ts.Fatalf("status %s, want %s\n%s", got, args[1], body)
+	}
+}
+
+// mode FILE PERMISSIONS compares.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := fmt.Sprintf("%o", info.Mode().Perm()); got != args[1] {
+		ts.Fatalf("%s has mode %s, want %s", args[0], got, args[1])
+	}
+}
+
+// noSecret DATA-FOLDER FILE... fails if the root secret is in a file.
+func noSecret(ts *testscript.TestScript, neg bool, args []string) {
+	key, err := app.ReadKey(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, name := range args[1:] {
+		if strings.Contains(ts.ReadFile(name), key.Secret) {
+			ts.Fatalf("the secret is in %s", name)
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+)
+
+// greet tells the person who started weir where it listens, what it has, and how
+// to use it: the exact lines, but never the secret.
+func (w *Weir) greet(ctx context.Context, out io.Writer, at net.Addr) error {
+	scheme := "http"
+	if w.config.TLS.CertFile != "" {
+		scheme = "https"
+	}
+	host := w.config.Registry.Host
+	if host == "" {
+		host = reachable(at)
+	}
+	keyFile := filepath.Join(w.config.Data, KeyFile)
+	var b strings.Builder
+	fmt.Fprintf(&b, "weir listens on %s://%s: registry %s, region %s\n", scheme, at, w.Registry.ID, w.Registry.Region)
+	if w.made {
+		fmt.Fprintf(&b, "made data folder %s\n", w.config.Data)
+		fmt.Fprintf(&b, "made the root access key %s: it is in %s\n", w.Key.ID, keyFile)
+	} else {
+		found, err := look(ctx, w.db, w.store)
+		if err != nil {
+			return inFolder(w.config.Data, err)
+		}
+		fmt.Fprintf(&b, "found in data folder %s: %s\n", w.config.Data, found)
+		fmt.Fprintf(&b, "the root access key %s is in %s\n", w.Key.ID, keyFile)
+	}
+	fmt.Fprintf(&b, "\nto log in:\n  sed -n 's/^aws_secret_access_key *= *//p' %s | docker login -u %s --password-stdin %s\n", quote(keyFile), w.Key.ID, host)
+	if image := w.example(); image != "" {
+		fmt.Fprintf(&b, "to pull:\n  docker pull %s/%s\n", host, image)
+	}
+	_, err := io.WriteString(out, b.String()+"\n")
+	return err
+}
+
+// reachable is a listener's address as a client on this machine writes it.
+func reachable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// example is an image to try, "" where no rule leads to one that is known.
+func (w *Weir) example() string {
+	known := map[string]string{
+		"public.ecr.aws":       "amazonlinux/amazonlinux:latest",
+		"registry-1.docker.io": "library/alpine:latest",
+		"quay.io":              "prometheus/busybox:latest",
+		"registry.k8s.io":      "pause:3.10",
+	}
+	best := ""
+	for _, r := range w.config.RuleSet().Rules() {
+		image, ok := known[r.Upstream]
+		if !ok || r.Off || r.UpstreamPrefix != "" {
+			continue
+		}
+		if name, ok := r.Cached(image); ok && (best == "" || r.Upstream == "public.ecr.aws") {
+			best = name
+		}
+	}
+	return best
+}
+
+// quote makes s one word of a shell.
+func quote(s string) string {
+	if strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-", r))
+	}) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,139 @@
+// Package weirtest starts whole weirs on loopback for tests: the wiring that ships,
+// a real data folder, a real listener, and a scripted upstream in front of which it
+// stands. The guard on upstream addresses is on: the upstream's addresses are
+// listed one by one, as a user's configuration would.
+//
+// Everything ends with the test. It guarantees nothing about speed.
+package weirtest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/weir-registry/weir/internal/app"
+	"github.com/weir-registry/weir/internal/config"
+	"github.com/weir-registry/weir/internal/upstream/upstreamtest"
+)
+
+// Server is a weir that runs in this process.
+type Server struct {
+	Addr   string  // host:port; another one after Restart
+	Key    app.Key // the root access key
+	Folder string  // has weir.yaml, and the data folder data
+	Log    *Log
+
+	t    testing.TB
+	stop func()
+}
+
+// Settings is a configuration for a weir with one rule, prefix "up", for the
+// registry at site; more is appended as it is.
+func Settings(site upstreamtest.Site, rule, more string) string {
+	if rule != "" {
+		rule = ", " + rule
+	}
+	allow := strings.Join(site.Allow, `", "`)
+	return fmt.Sprintf(`rules: [{prefix: up, upstream: "%[1]s"%[2]s}]
+upstreams: {"%[1]s": {endpoints: ["%[3]s"], allow_hosts: ["%[4]s"], realms: ["%[5]s"]}}
+%[6]s`, site.Host, rule, site.URL, allow, site.Realm, more)
+}
+
+// Start runs a weir with a configuration (YAML, without listen and data) in a new
+// folder.
+func Start(t testing.TB, settings string) *Server {
+	t.Helper()
+	s := &Server{Folder: t.TempDir(), Log: &Log{}, t: t, stop: func() {}}
+	t.Cleanup(s.Stop)
+	s.Restart(settings)
+	return s
+}
+
+// Restart ends the weir as SIGTERM does, and starts it with other settings in the
+// same folder.
+func (s *Server) Restart(settings string) {
+	s.t.Helper()
+	s.Stop()
+	name := filepath.Join(s.Folder, "weir.yaml")
+	text := "listen: 127.0.0.1:0\ndata: data\nlog: {level: debug}\n" + settings
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	c, err := config.Load(name, nil)
+	if err != nil {
+		s.t.Fatalf("settings of the test:\n%v", err)
+	}
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	w, err := app.New(s.t.Context(), c, app.Options{Version: "test", Stderr: s.Log})
+	if err != nil {
+		l.Close()
+		s.t.Fatal(err)
+	}
+	s.Addr, s.Key = l.Addr().String(), w.Key
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := w.Serve(ctx, l); err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		serving.Wait()
+		if err := w.Close(); err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
+// Stop ends the weir as SIGTERM does, and waits for its end.
+func (s *Server) Stop() { s.stop() }
+
+// Do asks weir for a path with the root access key. The caller closes the body.
+func (s *Server) Do(method, path string, header http.Header) *http.Response {
+	s.t.Helper()
+	req, err := http.NewRequest(method, "http://"+s.Addr+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	if req.Header.Get("Authorization") == "" {
+		req.SetBasicAuth(s.Key.ID, s.Key.Secret)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp
+}
+
+// Log is what a weir logged. It is safe for use by many goroutines.
+type Log struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+// Write appends.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// String returns everything that was logged.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
