@@ -143,6 +143,8 @@ func (c *Cache) prove(ctx context.Context, s Scope, d digest.Digest) (int64, err
 		if errs.CodeOf(err) == errs.RangeInvalid {
 			total, err = 0, nil // there, and empty
 		} else if err == nil {
+			// To the end of one byte, so that the connection can be used again.
+			_, _ = io.CopyN(io.Discard, body, 2)
 			body.Close()
 		}
 		err = timedOut(err, r)

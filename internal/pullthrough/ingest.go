@@ -300,9 +300,12 @@ func (in *ingest) attempt(ctx context.Context) (ended bool, err error) {
 	defer watch.Stop()
 
 	off, n := in.spool.Size(), int64(-1)
-	if in.size >= 0 && off == in.size && off > 0 {
-		// All bytes are here, from before a restart: only the upstream's word is missing.
+	proof := in.size >= 0 && off == in.size && off > 0
+	switch {
+	case proof: // all bytes are here, from before a restart: only the upstream's word is missing
 		off, n = 0, 1
+	case off > 0 && in.size >= 0:
+		n = in.size - off // some registries refuse a range without an end
 	}
 	body, start, total, err := in.c.Upstream(in.r).Blob(ctx, in.upRepo, in.d, off, n)
 	if err != nil {
@@ -314,7 +317,7 @@ func (in *ingest) attempt(ctx context.Context) (ended bool, err error) {
 	if err != nil || again {
 		return false, err
 	}
-	if n > 0 {
+	if proof {
 		return true, nil
 	}
 	return in.copy(ctx, watch, body, off-start)
