@@ -46,7 +46,11 @@ type skopeo struct {
 
 func newSkopeo(t *testing.T) *skopeo {
 	t.Helper()
-	return &skopeo{command{program(t, "skopeo", "skopeo"), nil}, filepath.Join(t.TempDir(), "auth.json")}
+	s := &skopeo{command{program(t, "skopeo", "skopeo"), nil}, filepath.Join(t.TempDir(), "auth.json")}
+	if err := os.WriteFile(s.auth, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func (s *skopeo) login(t *testing.T, addr, user, password string) (string, error) {
@@ -54,11 +58,7 @@ func (s *skopeo) login(t *testing.T, addr, user, password string) (string, error
 }
 
 func (s *skopeo) pull(t *testing.T, ref string) (string, error) {
-	args := []string{"copy", "--src-tls-verify=false"}
-	if _, err := os.Stat(s.auth); err == nil {
-		args = append(args, "--src-authfile", s.auth)
-	}
-	return s.run(t, "", append(args, "docker://"+ref, "dir:"+t.TempDir())...)
+	return s.run(t, "", "copy", "--src-tls-verify=false", "--src-authfile", s.auth, "docker://"+ref, "dir:"+t.TempDir())
 }
 
 // podman keeps its images in a folder of its own, a new one for each pull.
@@ -72,6 +72,9 @@ func newPodman(t *testing.T) *podman {
 	t.Helper()
 	program(t, "runc", "runc")
 	p := &podman{path: program(t, "podman", "podman"), auth: filepath.Join(t.TempDir(), "auth.json")}
+	if err := os.WriteFile(p.auth, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	p.renew(t)
 	return p
 }

@@ -78,6 +78,7 @@ func number(t *testing.T, env string, otherwise int64) int64 {
 type kill struct {
 	addr, data, config string
 	img                upstreamtest.Image
+	up                 *upstreamtest.Registry
 	gate               *gate
 }
 
@@ -95,7 +96,7 @@ func newKill(t *testing.T, img upstreamtest.Image) *kill {
 	up.Push("app", "v1", img)
 	g, endpoint := newGate(t, up)
 	dir := t.TempDir()
-	k := &kill{addr: freeAddr(t, "127.0.0.1"), data: filepath.Join(dir, "data"), config: filepath.Join(dir, "weir.yaml"), img: img, gate: g}
+	k := &kill{addr: freeAddr(t, "127.0.0.1"), data: filepath.Join(dir, "data"), config: filepath.Join(dir, "weir.yaml"), img: img, up: up, gate: g}
 	if err := os.WriteFile(k.config, fmt.Appendf(nil, killConfig, k.addr, k.data, endpoint), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,8 @@ func (k *kill) round(t *testing.T, at int64, passing bool, after time.Duration) 
 		size += int64(len(b))
 	}
 	if got := k.gate.total(); float64(got) > 1.02*float64(size) {
-		t.Errorf("killed at offset %d: the upstream sent %d bytes in all for an image of %d (%.3f)", at, got, size, float64(got)/float64(size))
+		t.Errorf("killed at offset %d: the upstream sent %d bytes in all for an image of %d (%.3f):\n%s",
+			at, got, size, float64(got)/float64(size), strings.Join(k.up.Requests(), "\n"))
 	}
 }
 

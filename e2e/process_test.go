@@ -36,9 +36,12 @@ func program(t *testing.T, name, debianPackage string) string {
 // tool finds a program of scripts/tools.list, which is built at its first use.
 func tool(t *testing.T, name string) string {
 	t.Helper()
-	out, err := exec.Command("../scripts/tool", name).Output()
+	var said bytes.Buffer
+	cmd := exec.Command("../scripts/tool", name)
+	cmd.Stderr = &said
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("scripts/tool %s: %v", name, err)
+		t.Fatalf("scripts/tool %s: %v\n%s", name, err, said.String())
 	}
 	return strings.TrimSpace(string(out))
 }
@@ -117,7 +120,7 @@ func (p *process) alive(t *testing.T, limit time.Duration, f func() error) {
 func eventually(t *testing.T, limit time.Duration, f func() error) {
 	t.Helper()
 	end := time.After(limit)
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := f()

@@ -40,6 +40,7 @@ upstreams:
     endpoints: ["http://%[5]s"]
     allow_hosts: ["%[6]s", "%[7]s"]
     realms: ["http://%[7]s/token"]
+timeouts: {check: 4s} # clients try three times what a hanging upstream does not give
 `
 )
 
