@@ -61,3 +61,32 @@ func TestUpstreamRefusesCredential(t *testing.T) {
 		t.Error("the credential is in the log")
 	}
 }
+
+// A tag moves, and the upstream goes away before the new image's layers came: the
+// last whole image is served, and nobody is told that the new one is it.
+func TestTornMove(t *testing.T) {
+	s := newScene(t, newSkopeo(t))
+	if out, err := s.c.login(t, s.w.addr, s.w.id, s.w.secret); err != nil {
+		t.Fatalf("login: %v\n%s", err, out)
+	}
+	s.pull(t, s.w.ref("now", repo+":"+tag), first)
+	whole := s.img
+	s.img = s.u.push(t, repo, tag, "greetings from the image that never came")
+	s.moved(t)
+	s.u.kill()
+
+	s.stale(t, "now", repo, tag)
+	if got := s.w.head(t, "now", repo, tag).Header.Get("Docker-Content-Digest"); got != whole.index {
+		t.Errorf("the tag is %s, want the whole image %s", got, whole.index)
+	}
+	s.pull(t, s.w.ref("now", repo+":"+tag), first)
+	if out, err := s.c.pull(t, s.w.ref("now", repo+"@"+s.img.index)); err == nil {
+		t.Errorf("an image was pulled that never came:\n%s", out)
+	}
+	s.w.restart(t)
+	s.pull(t, s.w.ref("now", repo+":"+tag), first)
+
+	s.u.revive(t)
+	s.moved(t)
+	s.pull(t, s.w.ref("now", repo+":"+tag), s.img.greeting)
+}

@@ -238,13 +238,20 @@ func (s *scene) moves(t *testing.T) {
 	const second = "greetings from the second image"
 	old := s.img
 	s.img = s.u.push(t, repo, tag, second)
-	eventually(t, 90*time.Second, func() error {
-		if s.w.head(t, "now", repo, tag).Header.Get("Docker-Content-Digest") != s.img.index {
-			return errors.New("the tag has not moved")
-		}
-		return nil
-	})
+	s.moved(t)
 	s.pull(t, s.w.ref("now", repo+":"+tag), second)
 	s.pull(t, s.w.ref("now", repo+"@"+old.index), first)
 	s.fetch(t, s.w.ref("day", repo+":"+tag)) // old, within its window
+}
+
+// moved waits until weir has seen the tag at the image that was pushed last. An
+// upstream that was away is looked for at growing intervals.
+func (s *scene) moved(t *testing.T) {
+	t.Helper()
+	eventually(t, 90*time.Second, func() error {
+		if got := s.w.head(t, "now", repo, tag).Header.Get("Docker-Content-Digest"); got != s.img.index {
+			return fmt.Errorf("the tag is still %s", got)
+		}
+		return nil
+	})
 }
