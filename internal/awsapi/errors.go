@@ -1,0 +1,98 @@
+package awsapi
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/httpx"
+)
+
+// exception is a failure in AWS's words, where the table of weir's own says less.
+type exception struct {
+	name   string
+	status int // 0: 400
+	err    *errs.Error
+	detail string // goes on the message, and never into the log
+}
+
+func (e *exception) Error() string { return e.name + ": " + e.err.Error() }
+func (e *exception) Unwrap() error { return e.err }
+
+func except(name string, code errs.Code, format string, args ...any) *exception {
+	return &exception{name: name, err: errs.New(code, format, args...)}
+}
+
+// wire is how a class of failure looks to an AWS client.
+type wire struct {
+	exception string
+	status    int
+}
+
+// wireOf has every errs.Code: the exceptions that ECR's model declares, and the
+// common ones of AWS.
+func wireOf(c errs.Code) wire {
+	switch c {
+	case errs.RepoUnknown:
+		return wire{"RepositoryNotFoundException", http.StatusBadRequest}
+	case errs.ManifestUnknown:
+		return wire{"ImageNotFoundException", http.StatusBadRequest}
+	case errs.BlobUnknown, errs.ManifestBlobUnknown:
+		return wire{"LayersNotFoundException", http.StatusBadRequest}
+	case errs.NameInvalid, errs.TagInvalid, errs.DigestInvalid, errs.ManifestInvalid, errs.ManifestTooLarge, errs.ParamInvalid:
+		return wire{"InvalidParameterException", http.StatusBadRequest}
+	case errs.DigestMismatch:
+		return wire{"InvalidLayerException", http.StatusBadRequest}
+	case errs.RangeInvalid:
+		return wire{"InvalidLayerPartException", http.StatusBadRequest}
+	case errs.Unauthenticated:
+		return wire{"UnrecognizedClientException", http.StatusBadRequest}
+	case errs.Denied:
+		return wire{"AccessDeniedException", http.StatusBadRequest}
+	case errs.Unsupported:
+		return wire{"UnsupportedOperationException", http.StatusBadRequest}
+	case errs.RateLimited:
+		return wire{"ThrottlingException", http.StatusBadRequest}
+	case errs.RuleUnknown:
+		return wire{"PullThroughCacheRuleNotFoundException", http.StatusBadRequest}
+	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamDenied, errs.UpstreamRateLimited:
+		return wire{"UnableToGetUpstreamImageException", http.StatusBadRequest}
+	case errs.Unavailable:
+		return wire{"ServiceUnavailableException", http.StatusServiceUnavailable}
+	case errs.StorageFull, errs.Internal:
+		return wire{"ServerException", http.StatusInternalServerError}
+	}
+	return wire{}
+}
+
+// writeError answers in the form of AWS's JSON 1.1. The text of an error without
+// an errs.Code stays here.
+func writeError(w *httpx.ResponseWriter, _ *http.Request, err error) {
+	out, msg := wireOf(errs.Internal), "internal error; the log has it under request ID "+w.ID()
+	if e := errs.As(err); e != nil && e.Code != errs.Internal {
+		out, msg = wireOf(e.Code), e.Msg
+	}
+	var x *exception
+	if errors.As(err, &x) {
+		out, msg = wire{x.name, cmp.Or(x.status, http.StatusBadRequest)}, x.err.Msg+x.detail
+	}
+	body, err := json.Marshal(struct {
+		Type    string `json:"__type"`
+		Message string `json:"message"`
+	}{out.exception, msg})
+	if err != nil { // two strings always have JSON
+		body = nil
+	}
+	write(w, out.status, body)
+}
+
+func write(w *httpx.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", "application/x-amz-json-1.1")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a failure breaks the connection and is in the access line
+}

@@ -1,0 +1,136 @@
+// Package weir has the operations that ECR has none of, under the target prefix
+// Weir_20261125: Explain and CheckNow. They are signed for ecr, as ECR's are, or
+// for weir.
+package weir
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/auth"
+	"github.com/weir-registry/weir/internal/awsapi"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/registry"
+)
+
+// plane is what the operations ask of the registry: *registry.Registry.
+type plane interface {
+	Explain(ctx context.Context, c iam.Caller, repo string, ref oci.Reference) (registry.Explanation, error)
+	Check(ctx context.Context, c iam.Caller, repo, tag string) (registry.CheckResult, error)
+}
+
+type operations struct{ reg plane }
+
+// New returns the handler of POST /.
+func New(reg *registry.Registry, who *auth.Auth, log *slog.Logger) http.Handler {
+	return newFace(reg, who, log)
+}
+
+func newFace(reg plane, who *auth.Auth, log *slog.Logger) http.Handler {
+	o := operations{reg}
+	return awsapi.New(awsapi.Options{Auth: who, Logger: log}, awsapi.Service{
+		Name:    "weir",
+		Target:  "Weir_20261125",
+		Signing: []string{"ecr", "weir"},
+		Operations: map[string]awsapi.Operation{
+			"Explain":  awsapi.JSON(o.explain),
+			"CheckNow": awsapi.JSON(o.checkNow),
+		},
+	})
+}
+
+// imageInput names an image.
+type imageInput struct {
+	RepositoryName string `json:"repositoryName"`
+	Reference      string `json:"reference"` // tag or digest; of CheckNow a tag
+}
+
+// explanation is why a reference is answered as it is. Members without a value
+// are left out.
+type explanation struct {
+	RepositoryName string        `json:"repositoryName"` // the cached repository
+	Reference      string        `json:"reference"`
+	Rule           string        `json:"rule"`               // its prefix
+	Upstream       string        `json:"upstream"`           // host/repository there
+	HeldOnly       string        `json:"heldOnly,omitempty"` // why the upstream is never asked
+	Held           bool          `json:"held"`
+	ImageDigest    digest.Digest `json:"imageDigest,omitempty"`    // what is served
+	CompleteDigest digest.Digest `json:"completeDigest,omitempty"` // the last whole image of the tag
+	Missing        []edge        `json:"missing,omitempty"`        // what is not here of ImageDigest
+	Fresh          bool          `json:"fresh"`
+	Fixed          bool          `json:"fixed"`
+	Orphaned       bool          `json:"orphaned"`
+	CheckedAt      awsapi.Time   `json:"checkedAt,omitzero"`
+	NextCheckAt    awsapi.Time   `json:"nextCheckAt,omitzero"`
+	Away           string        `json:"away,omitempty"` // why the upstream is not asked just now
+	History        []move        `json:"history,omitempty"`
+}
+
+type edge struct {
+	Kind   oci.EdgeKind  `json:"kind"`
+	Digest digest.Digest `json:"digest"`
+	Size   int64         `json:"size"`
+}
+
+type move struct {
+	From digest.Digest `json:"from,omitempty"` // left out where the tag was new
+	To   digest.Digest `json:"to"`
+	At   awsapi.Time   `json:"at"`
+}
+
+func (o operations) explain(ctx context.Context, c *awsapi.Call, in imageInput) (*explanation, error) {
+	c.About(in.RepositoryName, in.Reference)
+	ref, err := oci.ParseReference(in.Reference)
+	if err != nil {
+		return nil, err
+	}
+	x, err := o.reg.Explain(ctx, c.Caller, in.RepositoryName, ref)
+	if err != nil {
+		return nil, err
+	}
+	out := &explanation{
+		RepositoryName: x.Repository,
+		Reference:      x.Reference,
+		Rule:           x.Rule,
+		Upstream:       x.Upstream,
+		HeldOnly:       x.HeldOnly,
+		Held:           x.Held,
+		ImageDigest:    x.Digest,
+		CompleteDigest: x.Complete,
+		Fresh:          x.Fresh,
+		Fixed:          x.Fixed,
+		Orphaned:       x.Orphaned,
+		CheckedAt:      awsapi.Time{Time: x.Checked},
+		NextCheckAt:    awsapi.Time{Time: x.Next},
+		Away:           x.Away,
+	}
+	for _, e := range x.Missing {
+		out.Missing = append(out.Missing, edge{e.Kind, e.Digest, e.Size})
+	}
+	for _, m := range x.History {
+		out.History = append(out.History, move{m.From, m.To, awsapi.Time{Time: m.At}})
+	}
+	return out, nil
+}
+
+// checkResult is what the upstream says that a tag is.
+type checkResult struct {
+	ImageDigest    digest.Digest `json:"imageDigest"`
+	PreviousDigest digest.Digest `json:"previousDigest,omitempty"` // left out where the tag was not held
+	Moved          bool          `json:"moved"`
+	Blocked        bool          `json:"blocked"` // it is another, but the tag never changes here
+	CheckedAt      awsapi.Time   `json:"checkedAt,omitzero"`
+}
+
+func (o operations) checkNow(ctx context.Context, c *awsapi.Call, in imageInput) (*checkResult, error) {
+	c.About(in.RepositoryName, in.Reference)
+	r, err := o.reg.Check(ctx, c.Caller, in.RepositoryName, in.Reference)
+	if err != nil {
+		return nil, err
+	}
+	return &checkResult{r.Digest, r.Was, r.Moved, r.Blocked, awsapi.Time{Time: r.At}}, nil
+}
