@@ -1,6 +1,7 @@
-// Package awsapi speaks AWS's JSON 1.1 protocol: POST /, the operation in
-// X-Amz-Target, JSON in and out, every request signed with Signature Version 4.
-// The operations are in the packages below it.
+// Package awsapi speaks AWS's JSON 1.1 protocol (POST /, the operation in
+// X-Amz-Target, JSON in and out) and its Query protocol (POST /, a form with the
+// operation in Action, XML out), every request signed with Signature Version 4.
+// The operations are in the packages below it, each a Service.
 //
 // It guarantees: an operation runs only for a request whose signature verifies
 // over its host, target, date and body; whoever changes a signed byte is refused;
@@ -11,6 +12,7 @@ package awsapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,7 +40,8 @@ func (c *Call) About(repository, reference string) {
 	c.w.Repository, c.w.Reference = repository, reference
 }
 
-// Operation answers a call: body is JSON, and so is what comes back.
+// Operation answers a call: body is JSON, and so is what comes back; of a service
+// on the Query protocol a form, and what encoding/xml writes.
 type Operation func(ctx context.Context, c *Call, body []byte) (any, error)
 
 // JSON returns an operation whose input is read into an In. Members that In does
@@ -57,12 +60,44 @@ func JSON[In, Out any](f func(ctx context.Context, c *Call, in In) (Out, error))
 	}
 }
 
-// Service is the operations under one target prefix.
+// Refuse returns an operation that is known and does nothing but fail, with an
+// exception and in words.
+func Refuse(name, format string, args ...any) Operation {
+	return func(context.Context, *Call, []byte) (any, error) {
+		return nil, Except(name, errs.Unsupported, format, args...)
+	}
+}
+
+// Service is the operations under one target prefix, or of one version on the
+// Query protocol.
 type Service struct {
 	Name       string   // in IAM's actions: Name:Operation
-	Target     string   // what X-Amz-Target has before the dot
+	Target     string   // what X-Amz-Target has before the dot; "": it speaks Query
+	Version    string   // on the Query protocol: what the form's Version is
+	Namespace  string   // on the Query protocol: of the XML
 	Signing    []string // the names under which clients sign for it
 	Operations map[string]Operation
+
+	// Exceptions are the names of failures that the service has others for than
+	// ECR; nil: none.
+	Exceptions map[errs.Code]string
+}
+
+// title is an operation in messages.
+func (s *Service) title(op string) string {
+	if s.Target == "" {
+		return s.Name + ":" + op
+	}
+	return s.Target + "." + op
+}
+
+// translate gives a failure the service's own name, unless the operation has.
+func (s *Service) translate(err error) error {
+	var x *exception
+	if e := errs.As(err); e != nil && !errors.As(err, &x) && s.Exceptions[e.Code] != "" {
+		return &exception{name: s.Exceptions[e.Code], err: e}
+	}
+	return err
 }
 
 // Options of a handler.
@@ -75,11 +110,12 @@ type Options struct {
 
 type face struct {
 	verifier
-	services []Service
-	built    string // what there is, for messages
+	services  []Service
+	built     string // what there is, for messages
+	namespace string // of errors on the Query protocol
 }
 
-// New returns the handler of POST /.
+// New returns the handler of POST /, for all of the services.
 func New(o Options, services ...Service) http.Handler {
 	f := &face{verifier: verifier{o.Auth, o.Skew, o.Now}, services: services}
 	if f.skew == 0 {
@@ -90,13 +126,14 @@ func New(o Options, services ...Service) http.Handler {
 	}
 	var all []string
 	for _, s := range services {
+		f.namespace = cmp.Or(f.namespace, s.Namespace)
 		for op := range s.Operations {
-			all = append(all, s.Target+"."+op)
+			all = append(all, s.title(op))
 		}
 	}
 	slices.Sort(all)
 	f.built = strings.Join(all, ", ")
-	return httpx.New(httpx.Options{WriteError: writeError, Logger: o.Logger}, f.serve)
+	return httpx.New(httpx.Options{WriteError: f.writeError, Logger: o.Logger}, f.serve)
 }
 
 func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
@@ -104,6 +141,9 @@ func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
 	h.Set("X-Amzn-Requestid", w.ID())
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
+	if isQuery(r) {
+		return f.serveQuery(w, r)
+	}
 	if r.Method != http.MethodPost || r.URL.EscapedPath() != "/" {
 		x := except("UnknownOperationException", errs.Unsupported, "Operations are called by POST / here.")
 		x.status = http.StatusNotFound
@@ -118,19 +158,19 @@ func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Principal = caller.Name
-	op, err := f.operation(w, r.Header.Values("X-Amz-Target"), service)
+	s, op, err := f.operation(w, r.Header.Values("X-Amz-Target"), service)
 	if err != nil {
 		return err
 	}
 	out, err := op(r.Context(), &Call{caller, w}, body)
 	if err != nil {
-		return err
+		return s.translate(err)
 	}
 	answer, err := json.Marshal(out)
 	if err != nil {
 		return err
 	}
-	write(w, http.StatusOK, answer)
+	write(w, http.StatusOK, contentJSON, answer)
 	return w.Err()
 }
 
@@ -150,23 +190,30 @@ func read(r *http.Request) ([]byte, error) {
 }
 
 // operation finds what is called. service is what the request was signed for.
-func (f *face) operation(w *httpx.ResponseWriter, target []string, service string) (Operation, error) {
+func (f *face) operation(w *httpx.ResponseWriter, target []string, service string) (*Service, Operation, error) {
 	if len(target) != 1 {
-		return nil, f.unknown("The request needs one X-Amz-Target header.")
+		return nil, nil, f.unknown("The request needs one X-Amz-Target header.")
 	}
 	prefix, name, _ := strings.Cut(target[0], ".")
-	for _, s := range f.services {
+	for i := range f.services {
+		s := &f.services[i]
 		op := s.Operations[name]
-		if s.Target != prefix || op == nil {
+		if s.Target == "" || s.Target != prefix || op == nil {
 			continue
 		}
-		w.Action = s.Name + ":" + name
-		if !slices.Contains(s.Signing, service) {
-			return nil, invalid("Credential should be scoped to correct service: '%s'.", s.Signing[0])
-		}
-		return op, nil
+		return s, op, s.called(w, name, service)
 	}
-	return nil, f.unknown("The operation " + clip(target[0]) + " is not built yet.")
+	return nil, nil, f.unknown("The operation " + clip(target[0]) + " is not built yet.")
+}
+
+// called notes the operation for the access line. It fails where the request was
+// signed for another service.
+func (s *Service) called(w *httpx.ResponseWriter, op, signedFor string) error {
+	w.Action = s.Name + ":" + op
+	if !slices.Contains(s.Signing, signedFor) {
+		return invalid("Credential should be scoped to correct service: '%s'.", s.Signing[0])
+	}
+	return nil
 }
 
 func (f *face) unknown(msg string) error {

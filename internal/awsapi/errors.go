@@ -26,6 +26,12 @@ func except(name string, code errs.Code, format string, args ...any) *exception 
 	return &exception{name: name, err: errs.New(code, format, args...)}
 }
 
+// Except returns a failure with AWS's name for it, where the tables of the protocol
+// and of the service say less. Its status is 400.
+func Except(name string, code errs.Code, format string, args ...any) error {
+	return except(name, code, format, args...)
+}
+
 // wire is how a class of failure looks to an AWS client.
 type wire struct {
 	exception string
@@ -68,16 +74,13 @@ func wireOf(c errs.Code) wire {
 	return wire{}
 }
 
-// writeError answers in the form of AWS's JSON 1.1. The text of an error without
-// an errs.Code stays here.
-func writeError(w *httpx.ResponseWriter, _ *http.Request, err error) {
-	out, msg := wireOf(errs.Internal), "internal error; the log has it under request ID "+w.ID()
-	if e := errs.As(err); e != nil && e.Code != errs.Internal {
-		out, msg = wireOf(e.Code), e.Msg
-	}
-	var x *exception
-	if errors.As(err, &x) {
-		out, msg = wire{x.name, cmp.Or(x.status, http.StatusBadRequest)}, x.err.Msg+x.detail
+// writeError answers in the form of the request's protocol. The text of an error
+// without an errs.Code stays here.
+func (f *face) writeError(w *httpx.ResponseWriter, r *http.Request, err error) {
+	out, msg := answerTo(w, err)
+	if isQuery(r) {
+		f.writeQueryError(w, out, msg)
+		return
 	}
 	body, err := json.Marshal(struct {
 		Type    string `json:"__type"`
@@ -86,12 +89,30 @@ func writeError(w *httpx.ResponseWriter, _ *http.Request, err error) {
 	if err != nil { // two strings always have JSON
 		body = nil
 	}
-	write(w, out.status, body)
+	write(w, out.status, contentJSON, body)
 }
 
-func write(w *httpx.ResponseWriter, status int, body []byte) {
+// answerTo is what the client is told of err.
+func answerTo(w *httpx.ResponseWriter, err error) (out wire, msg string) {
+	out, msg = wireOf(errs.Internal), "internal error; the log has it under request ID "+w.ID()
+	if e := errs.As(err); e != nil && e.Code != errs.Internal {
+		out, msg = wireOf(e.Code), e.Msg
+	}
+	var x *exception
+	if errors.As(err, &x) {
+		out, msg = wire{x.name, cmp.Or(x.status, http.StatusBadRequest)}, x.err.Msg+x.detail
+	}
+	return out, msg
+}
+
+const (
+	contentJSON = "application/x-amz-json-1.1"
+	contentXML  = "text/xml"
+)
+
+func write(w *httpx.ResponseWriter, status int, content string, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/x-amz-json-1.1")
+	h.Set("Content-Type", content)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a failure breaks the connection and is in the access line

@@ -1,4 +1,4 @@
 package weir
 
-// NewScripted is New with anything that explains and checks.
-var NewScripted = newFace
+// Scripted is Service with anything that explains and checks.
+var Scripted = service

@@ -5,12 +5,9 @@ package weir
 
 import (
 	"context"
-	"log/slog"
-	"net/http"
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/weir-registry/weir/internal/auth"
 	"github.com/weir-registry/weir/internal/awsapi"
 	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/oci"
@@ -25,14 +22,12 @@ type plane interface {
 
 type operations struct{ reg plane }
 
-// New returns the handler of POST /.
-func New(reg *registry.Registry, who *auth.Auth, log *slog.Logger) http.Handler {
-	return newFace(reg, who, log)
-}
+// Service returns the operations on a registry.
+func Service(reg *registry.Registry) awsapi.Service { return service(reg) }
 
-func newFace(reg plane, who *auth.Auth, log *slog.Logger) http.Handler {
+func service(reg plane) awsapi.Service {
 	o := operations{reg}
-	return awsapi.New(awsapi.Options{Auth: who, Logger: log}, awsapi.Service{
+	return awsapi.Service{
 		Name:    "weir",
 		Target:  "Weir_20261125",
 		Signing: []string{"ecr", "weir"},
@@ -40,7 +35,7 @@ func newFace(reg plane, who *auth.Auth, log *slog.Logger) http.Handler {
 			"Explain":  awsapi.JSON(o.explain),
 			"CheckNow": awsapi.JSON(o.checkNow),
 		},
-	})
+	}
 }
 
 // imageInput names an image.

@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/weir-registry/weir/internal/auth"
+	"github.com/weir-registry/weir/internal/awsapi"
 	"github.com/weir-registry/weir/internal/awsapi/weir"
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
@@ -74,7 +75,7 @@ func call(t *testing.T, s *script, operation, service, in string) (int, string) 
 	}
 	const id, secret = "AKIATEST", "secret"
 	who := auth.New(keys{id: {ID: id, Principal: "root", Root: true, Active: true, Sealed: sealed.Seal([]byte(secret), []byte("access key "+id))}}, sealed, auth.Options{})
-	srv := httptest.NewServer(weir.NewScripted(s, who, slog.New(slog.DiscardHandler)))
+	srv := httptest.NewServer(awsapi.New(awsapi.Options{Auth: who, Logger: slog.New(slog.DiscardHandler)}, weir.Scripted(s)))
 	defer srv.Close()
 	req, err := http.NewRequest("POST", srv.URL+"/", strings.NewReader(in))
 	if err != nil {
