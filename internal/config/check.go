@@ -86,17 +86,26 @@ func (k *checker) config() {
 
 func (k *checker) listen() {
 	t := k.c.TLS
-	loopback, err := Loopback(k.c.Listen)
-	if err != nil {
-		k.check("listen", err)
-	}
+	secured := t.CertFile != "" && t.KeyFile != ""
 	switch {
-	case t.CertFile != "" && t.KeyFile != "":
+	case secured:
 		k.pair(t)
 	case t.CertFile != "" || t.KeyFile != "":
 		k.bad("tls", "needs both cert_file and key_file")
-	case err == nil && !loopback && !t.Off:
-		k.bad("listen", "%s is reached by others, and plain http would send them passwords in the clear: set tls.cert_file and tls.key_file, or write out `tls: off`", k.c.Listen)
+		secured = true
+	}
+	taken := map[string]string{}
+	for _, l := range k.c.Addresses() {
+		loopback, err := Loopback(l.Address)
+		switch other, dup := taken[l.Address]; {
+		case err != nil:
+			k.check(l.Key, err)
+		case dup && !strings.HasSuffix(l.Address, ":0"):
+			k.bad(l.Key, "%s is the address of %s already: leave it out there or here", l.Address, other)
+		case !l.Plain && !loopback && !secured && !t.Off:
+			k.bad(l.Key, "%s is reached by others, and plain http would send them passwords in the clear: set tls.cert_file and tls.key_file, or write out `tls: off`", l.Address)
+		}
+		taken[l.Address] = l.Key
 	}
 }
 

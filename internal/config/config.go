@@ -22,6 +22,11 @@ type Config struct {
 	// out.
 	Listen string `yaml:"listen"`
 
+	// Addresses of their own for parts of weir, as a private network has separate
+	// endpoints for them. What has none is at `listen`, which is not opened if
+	// nothing is left for it. Every one of them also has /healthz and /readyz.
+	Listeners Listeners `yaml:"listeners"`
+
 	// The data folder, made at the first start. It belongs to one running weir.
 	// Relative paths in the file start at the file's own folder.
 	Data string `yaml:"data"`
@@ -84,9 +89,26 @@ type Registry struct {
 	Host string `yaml:"host"`
 }
 
+// Listeners are addresses, host:port, each with what is served there alone.
+type Listeners struct {
+	// The API: what the AWS CLI, SDKs and weir's own verbs ask (POST /). `tls`
+	// counts as for `listen`.
+	API string `yaml:"api"`
+
+	// What container clients pull from (/v2/). `tls` counts as for `listen`.
+	Registry string `yaml:"registry"`
+
+	// /metrics, over plain http and without a key: an address that only the
+	// monitoring reaches. Left out, /metrics is at `listen`, for the root access
+	// key and for keys whose policies allow weir:GetMetrics.
+	Metrics string `yaml:"metrics"`
+}
+
 // TLS is a certificate, or the word off.
 type TLS struct {
-	// PEM file: the certificate and those that sign it, in this order.
+	// PEM file: the certificate and those that sign it, in this order. It and
+	// the key are read again when they change, without a restart; where what they
+	// have then cannot be used, the log says why and the old certificate stays.
 	CertFile string `yaml:"cert_file"`
 
 	// PEM file: the certificate's private key.
