@@ -64,6 +64,22 @@ func wireOf(c errs.Code) wire {
 		return wire{"ThrottlingException", http.StatusBadRequest}
 	case errs.RuleUnknown:
 		return wire{"PullThroughCacheRuleNotFoundException", http.StatusBadRequest}
+	case errs.RuleExists:
+		return wire{"PullThroughCacheRuleAlreadyExistsException", http.StatusBadRequest}
+	case errs.UnsupportedUpstream:
+		return wire{"UnsupportedUpstreamRegistryException", http.StatusBadRequest}
+	case errs.SecretUnknown:
+		return wire{"ResourceNotFoundException", http.StatusBadRequest}
+	case errs.SecretExists:
+		return wire{"ResourceExistsException", http.StatusBadRequest}
+	case errs.UserUnknown, errs.KeyUnknown, errs.PolicyUnknown:
+		return wire{"NoSuchEntityException", http.StatusBadRequest}
+	case errs.UserExists:
+		return wire{"EntityAlreadyExistsException", http.StatusBadRequest}
+	case errs.LimitExceeded:
+		return wire{"LimitExceededException", http.StatusBadRequest}
+	case errs.Conflict:
+		return wire{"InvalidRequestException", http.StatusBadRequest}
 	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamDenied, errs.UpstreamRateLimited:
 		return wire{"UnableToGetUpstreamImageException", http.StatusBadRequest}
 	case errs.Unavailable:

@@ -43,6 +43,16 @@ const (
 	UpstreamDenied                  // the upstream answered 401 or 403
 	UpstreamRateLimited             // the upstream answered 429
 	Unavailable                     // weir is starting or draining
+	RuleExists                      // a rule with this prefix is there
+	UnsupportedUpstream             // no rule can have this upstream
+	SecretUnknown                   // no such secret, or no such version of it
+	SecretExists                    // a secret with this name, or a version with this token, is there
+	UserUnknown                     // no such user
+	UserExists                      // a user with this name is there
+	KeyUnknown                      // no such access key
+	PolicyUnknown                   // the user has no such policy
+	LimitExceeded                   // more than there may be of something
+	Conflict                        // what is there is in a state that does not allow it
 	codes
 )
 
@@ -51,7 +61,8 @@ var names = [codes]string{
 	"TagInvalid", "DigestInvalid", "DigestMismatch", "ManifestInvalid", "ManifestTooLarge", "ParamInvalid",
 	"RangeInvalid", "Unauthenticated", "Denied", "Unsupported", "RateLimited", "StorageFull", "RuleUnknown",
 	"UpstreamUnreachable", "UpstreamTimeout", "UpstreamFailed", "UpstreamDenied", "UpstreamRateLimited",
-	"Unavailable",
+	"Unavailable", "RuleExists", "UnsupportedUpstream", "SecretUnknown", "SecretExists", "UserUnknown",
+	"UserExists", "KeyUnknown", "PolicyUnknown", "LimitExceeded", "Conflict",
 }
 
 func (c Code) String() string {

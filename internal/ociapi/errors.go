@@ -39,13 +39,17 @@ func wireOf(c errs.Code) wire {
 		return wire{"MANIFEST_INVALID", http.StatusBadRequest}
 	case errs.ManifestTooLarge:
 		return wire{"MANIFEST_INVALID", http.StatusRequestEntityTooLarge}
-	case errs.ParamInvalid:
+	case errs.ParamInvalid, errs.UnsupportedUpstream:
 		return wire{"UNSUPPORTED", http.StatusBadRequest}
+	case errs.UserUnknown, errs.KeyUnknown, errs.PolicyUnknown:
+		return wire{"UNKNOWN", http.StatusNotFound}
+	case errs.RuleExists, errs.SecretExists, errs.UserExists, errs.Conflict:
+		return wire{"UNKNOWN", http.StatusConflict}
 	case errs.RangeInvalid:
 		return wire{"RANGE_INVALID", http.StatusRequestedRangeNotSatisfiable}
 	case errs.Unauthenticated:
 		return wire{"UNAUTHORIZED", http.StatusUnauthorized}
-	case errs.Denied, errs.UpstreamDenied:
+	case errs.Denied, errs.UpstreamDenied, errs.SecretUnknown, errs.LimitExceeded:
 		return wire{"DENIED", http.StatusForbidden}
 	case errs.Unsupported:
 		return wire{"UNSUPPORTED", http.StatusMethodNotAllowed}

@@ -46,12 +46,17 @@ type Rule struct {
 	Upstream       string // host or host:port, as people write it in a reference
 	UpstreamPrefix string // goes before the upstream's repository name; "" or Root: nothing
 
-	Credential   string        // name of the upstream credential; "": anonymous
+	Credential   string        // name of a credential of the configuration, or a secret's ARN; "": anonymous
+	CustomRole   string        // the role to assume at an ECR in another account; "": none
 	Window       time.Duration // how long a check counts; 0: at most a second; Never: for ever
 	Fixed        []string      // tag patterns (* and ?) that never change once held
 	Off          bool          // held only: the upstream is never asked
 	Prefetch     Prefetch
 	VerifyRanges bool // a range of a blob that is still arriving waits for the whole, verified blob
+
+	Created  time.Time // zero where nobody keeps it
+	Updated  time.Time
+	Declared bool // of the configuration: only the configuration changes it
 }
 
 // UpstreamRepository returns the upstream's name of the cached repository repo,

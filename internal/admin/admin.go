@@ -1,0 +1,88 @@
+// Package admin is the control plane that the faces call: pull through cache rules,
+// secrets, users, their access keys and policies. It authorizes: every exported method
+// of a face takes the caller first and decides before it tells or changes anything.
+//
+// It guarantees:
+//   - A change is durable when its method returns, and holds on this node from then on:
+//     the rules that Changed was given, the policies that Policies returns, the access
+//     keys that count.
+//   - Rules of the configuration are shown and never changed by a method.
+//   - Secrets' values and access keys' secrets are sealed before they are stored, each
+//     for its own place. The secret of an access key is returned once, by CreateKey.
+//   - A secret that is past its recovery window is gone for every method; its rows go
+//     at the next start, or with the next list, creation or look at it.
+//
+// It does not look at repositories: deleting a rule stops caching and removes nothing
+// that is held. Other processes on the same PostgreSQL see changed rules when they
+// start.
+package admin
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/meta"
+	"github.com/weir-registry/weir/internal/rule"
+	"github.com/weir-registry/weir/internal/seal"
+)
+
+// Options of an Admin. DB, Keys, ID and Region are required.
+type Options struct {
+	DB     *meta.DB
+	Keys   *seal.Keys
+	ID     string // registry ID, 12 digits
+	Region string
+
+	// Declared are the rules of the configuration: what they say holds, whatever was
+	// stored before, and a rule that is not among them any more is deleted.
+	Declared []rule.Rule
+	// Builtin rules stand wherever there is no other rule with their prefix: one that
+	// is created there takes their place.
+	Builtin []rule.Rule
+
+	Changed  func(*rule.Set)                               // called with the rules at New, and after each change, one call at a time; nil: nobody is told
+	Validate func(ctx context.Context, r *rule.Rule) error // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused
+	Strict   bool                                          // only what ECR itself takes: its upstreams, its limits
+	Now      func() time.Time                              // nil: time.Now
+}
+
+// Admin is the control plane of the one registry that a weir serves. It is safe for
+// concurrent use.
+type Admin struct {
+	o     Options
+	rules atomic.Pointer[rule.Set]
+	turn  chan struct{} // holds one: the right to change rules
+
+	mu     sync.Mutex
+	parsed map[string]parsedPolicies // by principal
+}
+
+// New loads the rules, makes the declared ones what the configuration says, and calls
+// Changed once.
+func New(ctx context.Context, o Options) (*Admin, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Changed == nil {
+		o.Changed = func(*rule.Set) {}
+	}
+	a := &Admin{o: o, turn: make(chan struct{}, 1), parsed: map[string]parsedPolicies{}}
+	set, problems := rule.NewSet(o.Declared)
+	for _, err := range problems {
+		return nil, err
+	}
+	a.rules.Store(set)
+	a.o.Changed(set)
+	return a, nil
+}
+
+// parsedPolicies is what a principal's stored policies say.
+type parsedPolicies struct {
+	policies []iam.Policy
+}
+
+func notBuilt() error { return errs.New(errs.Unsupported, "not built yet") }
