@@ -49,6 +49,15 @@ const (
 	touchTag
 	touchManifest
 	touchBlob
+
+	describeRepositories
+	describeRepository
+	listImages
+	getImage
+	listImageTags
+	listImageEdges
+	listImageSizes
+	listImageIDs
 	queries
 )
 
@@ -75,6 +84,15 @@ func insertEdges(n int) string {
 const servable = `EXISTS (
 		SELECT 1 FROM links l JOIN blobs b ON b.digest = l.digest
 		WHERE l.repository = e.repository AND l.digest = e.digest AND b.state = 'held')`
+
+// ofTagStatus is true where the row m of manifests has the tag status $3 (see Tagged).
+const ofTagStatus = `(CAST($3 AS TEXT) = 'any' OR (CAST($3 AS TEXT) = 'tagged') = EXISTS (
+		SELECT 1 FROM tags t WHERE t.repository = m.repository AND t.digest = m.digest))`
+
+// countedSize is the size of one blob of a group of edges, for a sum: a manifest of
+// the longest kind names no more than 1<<16 blobs, and what it says of their sizes
+// may be anything.
+const countedSize = `CASE WHEN MAX(%[1]s.size) > 70368744177664 THEN 70368744177664 ELSE MAX(%[1]s.size) END AS size`
 
 var texts = [queries]string{
 	getRegistry: `SELECT id, region, created_at FROM registry`,
@@ -164,4 +182,37 @@ var texts = [queries]string{
 	touchManifest: `UPDATE manifests SET pulled_at = $3
 		WHERE repository = $1 AND digest = $2 AND pulled_at < $3`,
 	touchBlob: `UPDATE blobs SET pulled_at = $2 WHERE digest = $1 AND pulled_at < $2`,
+
+	describeRepositories: `SELECT name, created_at FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
+	describeRepository:   `SELECT name, created_at FROM repositories WHERE name = $1`,
+	listImages: `SELECT digest, media_type, stored_at, pulled_at FROM manifests m
+		WHERE repository = $1 AND digest > $2 AND ` + ofTagStatus + ` ORDER BY digest LIMIT $4`,
+	getImage: `SELECT digest, media_type, stored_at, pulled_at FROM manifests
+		WHERE repository = $1 AND digest = $2`,
+	listImageTags: `SELECT digest, tag FROM tags
+		WHERE repository = $1 AND digest >= $2 AND digest <= $3 ORDER BY digest, tag`,
+	listImageEdges: `SELECT parent, kind, digest, media_type FROM edges
+		WHERE repository = $1 AND parent >= $2 AND parent <= $3 AND kind IN ('config', 'subject')
+		ORDER BY parent, seq`,
+	// What manifests name themselves, and what the held children of indexes name.
+	listImageSizes: `SELECT parent, CAST(MAX(size) AS BIGINT) FROM (
+			SELECT parent, SUM(size) AS size FROM (
+				SELECT e.parent, e.digest, ` + fmt.Sprintf(countedSize, "e") + ` FROM edges e
+				WHERE e.repository = $1 AND e.parent >= $2 AND e.parent <= $3 AND e.kind IN ('config', 'layer')
+				GROUP BY e.parent, e.digest) own
+			GROUP BY parent
+			UNION ALL
+			SELECT parent, SUM(size) AS size FROM (
+				SELECT e.parent, c.parent AS child, c.digest, ` + fmt.Sprintf(countedSize, "c") + `
+				FROM edges e JOIN edges c ON c.repository = e.repository AND c.parent = e.digest
+				WHERE e.repository = $1 AND e.parent >= $2 AND e.parent <= $3 AND e.kind = 'child'
+					AND c.kind IN ('config', 'layer')
+				GROUP BY e.parent, c.parent, c.digest) below
+			GROUP BY parent, child) sizes
+		GROUP BY parent`,
+	listImageIDs: `SELECT m.digest, COALESCE(t.tag, '') FROM manifests m
+		LEFT JOIN tags t ON t.repository = m.repository AND t.digest = m.digest
+		WHERE m.repository = $1 AND m.digest >= $2 AND (m.digest > $2 OR COALESCE(t.tag, '') > $4)
+			AND ` + ofTagStatus + `
+		ORDER BY m.digest, COALESCE(t.tag, '') LIMIT $5`,
 }

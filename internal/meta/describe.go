@@ -1,0 +1,231 @@
+package meta
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/oci"
+)
+
+// Repository is a repository as it is described.
+type Repository struct {
+	Name    string
+	Created time.Time
+}
+
+// Tagged says which images a list has, by whether a tag is theirs.
+type Tagged string
+
+// What a list may be narrowed to.
+const (
+	AnyImages      Tagged = "any"
+	TaggedImages   Tagged = "tagged"
+	UntaggedImages Tagged = "untagged"
+)
+
+// Image is a manifest as it is described.
+type Image struct {
+	Digest    digest.Digest
+	MediaType string   // foreign
+	Tags      []string // that are this digest, in the order of their bytes
+
+	// Size is the bytes of the config and layers that it names, each once; of an
+	// index the largest such sum of its children that are held. It is what the
+	// manifests say, and 64 TiB for a blob of which they say more.
+	Size int64
+
+	ConfigType string        // media type of the config, foreign; "": it names none
+	Subject    digest.Digest // "": it has none
+	Stored     time.Time
+	Pulled     time.Time // last pull by a client, or when it was stored; see Touch
+}
+
+// ImageID is one name of an image: a digest and one of its tags, "" if it has none.
+type ImageID struct {
+	Digest digest.Digest
+	Tag    string
+}
+
+// DescribeRepositories returns up to limit repositories after the name after, in the
+// order of their bytes. Errors: errs.ParamInvalid.
+func (db *DB) DescribeRepositories(ctx context.Context, after string, limit int) ([]Repository, error) {
+	if err := checkText(after); err != nil {
+		return nil, err
+	}
+	repos, err := list(ctx, db.get(), describeRepositories, []any{after, int64(max(limit, 0))}, scanRepository)
+	if err != nil {
+		return nil, fmt.Errorf("describe repositories: %w", err)
+	}
+	return repos, nil
+}
+
+// DescribeRepository returns one. Errors: errs.RepoUnknown, errs.NameInvalid.
+func (db *DB) DescribeRepository(ctx context.Context, name string) (Repository, error) {
+	if _, err := oci.ParseRepository(name); err != nil {
+		return Repository{}, err
+	}
+	var created int64
+	r := Repository{}
+	err := db.get().row(ctx, describeRepository, []any{name}, &r.Name, &created)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Repository{}, errs.New(errs.RepoUnknown, "repository %s does not exist", name)
+	}
+	if err != nil {
+		return Repository{}, fmt.Errorf("describe repository %s: %w", name, err)
+	}
+	r.Created = fromMicros(created)
+	return r, nil
+}
+
+func scanRepository(rows *sql.Rows) (Repository, error) {
+	var created int64
+	r := Repository{}
+	err := rows.Scan(&r.Name, &created)
+	r.Created = fromMicros(created)
+	return r, err
+}
+
+// Images returns up to limit manifests of a repository after the digest after, in the
+// order of their bytes. What is told of one is of one moment, or of two when it
+// changes meanwhile; a repository that is not there has none.
+// Errors: errs.NameInvalid, errs.ParamInvalid.
+func (db *DB) Images(ctx context.Context, repo string, which Tagged, after digest.Digest, limit int) ([]Image, error) {
+	if err := checkList(repo, string(after)); err != nil {
+		return nil, err
+	}
+	images, err := list(ctx, db.get(), listImages, []any{repo, string(after), string(which), int64(max(limit, 0))}, scanImage)
+	if err == nil && which == AnyImages {
+		err = db.fillImages(ctx, repo, images)
+	}
+	if err == nil && which != AnyImages {
+		// There may be very many that are not asked for between two that are.
+		for i := range images {
+			if err = db.fillImages(ctx, repo, images[i:i+1]); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("images of %s: %w", repo, err)
+	}
+	return images, nil
+}
+
+// Image returns one. Errors: errs.ManifestUnknown, errs.NameInvalid,
+// errs.DigestInvalid.
+func (db *DB) Image(ctx context.Context, repo string, d digest.Digest) (Image, error) {
+	if err := checkNames(repo, d); err != nil {
+		return Image{}, err
+	}
+	images, err := list(ctx, db.get(), getImage, []any{repo, string(d)}, scanImage)
+	if err == nil {
+		err = db.fillImages(ctx, repo, images)
+	}
+	if err != nil {
+		return Image{}, fmt.Errorf("image %s@%s: %w", repo, d, err)
+	}
+	if len(images) == 0 {
+		return Image{}, errs.New(errs.ManifestUnknown, "manifest %s is not held in %s", d, repo)
+	}
+	return images[0], nil
+}
+
+// ImageIDs returns up to limit names of a repository's manifests after the name after,
+// by digest, then tag: one for each tag, and one for a manifest that has none.
+// Errors: errs.NameInvalid, errs.ParamInvalid.
+func (db *DB) ImageIDs(ctx context.Context, repo string, which Tagged, after ImageID, limit int) ([]ImageID, error) {
+	if err := checkList(repo, string(after.Digest), after.Tag); err != nil {
+		return nil, err
+	}
+	args := []any{repo, string(after.Digest), string(which), after.Tag, int64(max(limit, 0))}
+	ids, err := list(ctx, db.get(), listImageIDs, args, func(rows *sql.Rows) (ImageID, error) {
+		var d, tag string
+		err := rows.Scan(&d, &tag)
+		return ImageID{digest.Digest(d), tag}, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("names of the images of %s: %w", repo, err)
+	}
+	return ids, nil
+}
+
+func checkList(repo string, after ...string) error {
+	if _, err := oci.ParseRepository(repo); err != nil {
+		return err
+	}
+	for _, s := range after {
+		if err := checkText(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanImage(rows *sql.Rows) (Image, error) {
+	var d string
+	var mediaType []byte
+	var stored, pulled int64
+	err := rows.Scan(&d, &mediaType, &stored, &pulled)
+	return Image{Digest: digest.Digest(d), MediaType: string(mediaType), Stored: fromMicros(stored), Pulled: fromMicros(pulled)}, err
+}
+
+// fillImages adds what is not in the manifests' own rows. images are in order, and
+// there is little between the first and the last that is not among them.
+func (db *DB) fillImages(ctx context.Context, repo string, images []Image) error {
+	if len(images) == 0 {
+		return nil
+	}
+	byDigest := make(map[digest.Digest]*Image, len(images))
+	for i := range images {
+		byDigest[images[i].Digest] = &images[i]
+	}
+	between := []any{repo, string(images[0].Digest), string(images[len(images)-1].Digest)}
+	for _, part := range []struct {
+		q    query
+		scan func(*sql.Rows) (digest.Digest, func(*Image), error)
+	}{{listImageTags, scanImageTag}, {listImageEdges, scanImageEdge}, {listImageSizes, scanImageSize}} {
+		_, err := list(ctx, db.get(), part.q, between, func(rows *sql.Rows) (struct{}, error) {
+			d, add, err := part.scan(rows)
+			if m := byDigest[d]; err == nil && m != nil {
+				add(m)
+			}
+			return struct{}{}, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanImageTag(rows *sql.Rows) (digest.Digest, func(*Image), error) {
+	var d, tag string
+	err := rows.Scan(&d, &tag)
+	return digest.Digest(d), func(m *Image) { m.Tags = append(m.Tags, tag) }, err
+}
+
+func scanImageEdge(rows *sql.Rows) (digest.Digest, func(*Image), error) {
+	var parent, kind, d string
+	var mediaType []byte
+	err := rows.Scan(&parent, &kind, &d, &mediaType)
+	return digest.Digest(parent), func(m *Image) {
+		if oci.EdgeKind(kind) == oci.EdgeSubject {
+			m.Subject = digest.Digest(d)
+		} else {
+			m.ConfigType = string(mediaType)
+		}
+	}, err
+}
+
+func scanImageSize(rows *sql.Rows) (digest.Digest, func(*Image), error) {
+	var d string
+	var size int64
+	err := rows.Scan(&d, &size)
+	return digest.Digest(d), func(m *Image) { m.Size = size }, err
+}
