@@ -1,15 +1,32 @@
 // Package iam says who is asking and what they may do, in IAM's words. It does
 // no I/O: faces find out who is asking, registry and admin ask Allowed.
+//
+// Policies are IAM's identity-based ones: ParsePolicy reads documents, Managed has
+// the four that AWS publishes for ECR. What is guaranteed:
+//   - Nothing allows but a statement; an explicit deny stands above every allow.
+//   - A document with anything in it that weir does not evaluate (an element, a
+//     condition operator, a policy variable) is refused when it is parsed, and never
+//     ignored when it is evaluated.
+//   - A condition key that a request does not have makes a condition false, or true
+//     if its operator is negated; ...IfExists and ForAllValues are true without it.
+//   - A decision takes time in proportion to the length of the patterns times that of
+//     what they are compared with, whatever the patterns, and an allowing one with
+//     statements that have no conditions allocates nothing.
+//
+// Not here: policies on resources, boundaries, roles, sessions.
 package iam
 
 import (
-	"strings"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
 
 	"github.com/weir-registry/weir/internal/errs"
 )
 
 // The actions of ECR that weir's data plane asks for.
 const (
+	GetAuthorizationToken    = "ecr:GetAuthorizationToken"
 	GetDownloadURLForLayer   = "ecr:GetDownloadUrlForLayer"
 	BatchGetImage            = "ecr:BatchGetImage"
 	BatchImportUpstreamImage = "ecr:BatchImportUpstreamImage"
@@ -21,104 +38,81 @@ const (
 type Caller struct {
 	Name      string // for the log: user name, "root" or "anonymous"
 	KeyID     string // access key; empty for anonymous callers
+	Account   string // the registry's ID, which is in the caller's ARN; may be empty
 	Root      bool   // the registry's owner: may do everything
 	Anonymous bool
 	Policies  []Policy
+	Context   Context // of the request that this caller makes
 }
 
-// Policy is an identity policy: what is not allowed is denied, and an explicit
-// deny stands above every allow.
-type Policy struct {
-	Statements []Statement
+// ARN returns the caller's Amazon resource name, "" for nobody, for anonymous
+// callers and where the account is not known.
+func (c Caller) ARN() string {
+	switch {
+	case c.Name == "" || c.Anonymous || c.Account == "":
+		return ""
+	case c.Root:
+		return "arn:aws:iam::" + c.Account + ":root"
+	}
+	return "arn:aws:iam::" + c.Account + ":user/" + c.Name
 }
 
-// Statement allows or denies actions on resources. Patterns have * (any number
-// of characters, '/' included) and ? (one character). Actions match without
-// regard to case, resources with it, as in IAM.
-type Statement struct {
-	Deny      bool
-	Actions   []string
-	Resources []string
+// UserID returns what IAM calls the unique ID: of root the account, of users one
+// that follows from account and name, so that a user that is deleted and made
+// again has the same. It is "" where ARN is.
+func (c Caller) UserID() string {
+	switch {
+	case c.ARN() == "":
+		return ""
+	case c.Root:
+		return c.Account
+	}
+	sum := sha256.Sum256([]byte("weir user " + c.Account + " " + c.Name))
+	return "AIDA" + base32.StdEncoding.EncodeToString(sum[:10])
 }
 
 // PullPolicy allows pulling, and filling the cache, of repositories whose ARN
 // matches one of resources.
 func PullPolicy(resources ...string) Policy {
-	return Policy{[]Statement{{
+	return Policy{Statements: []Statement{{
 		Actions:   []string{GetDownloadURLForLayer, BatchGetImage, BatchImportUpstreamImage, DescribeImages, ListImages},
 		Resources: resources,
 	}}}
 }
 
-// Allowed returns nil if c may do action on resource (an ARN).
+// Allowed returns nil if c may do action on resource (an ARN, or "*" for actions
+// on nothing in particular).
 // Errors: errs.Unauthenticated if nobody is asking, errs.Denied otherwise, both
-// naming the action and the resource.
+// naming the action and the resource; the cause, for the log, is the Decision's
+// reason.
 func (c Caller) Allowed(action, resource string) error {
-	if c.Root {
-		return nil
-	}
-	allow := false
-	for _, p := range c.Policies {
-		for _, s := range p.Statements {
-			if !s.matches(action, resource) {
-				continue
-			}
-			if s.Deny {
-				return c.denied(action, resource, "an explicit deny in an identity-based policy")
-			}
-			allow = true
-		}
-	}
-	if allow {
-		return nil
-	}
-	return c.denied(action, resource, "no identity-based policy allows the "+action+" action")
+	return c.May(Request{Action: action, Resource: resource})
 }
 
-func (c Caller) denied(action, resource, why string) error {
+// May is Allowed for a request with condition keys of its own.
+func (c Caller) May(r Request) error {
+	d := decide(&c, &r)
+	if d.Allowed {
+		return nil
+	}
+	return c.denied(r.Action, r.Resource, d)
+}
+
+// Decide returns what Allowed goes by, with the reason.
+func (c Caller) Decide(r Request) Decision { return decide(&c, &r) }
+
+func (c Caller) denied(action, resource string, d Decision) error {
+	cause := errors.New(d.Reason())
 	if c.Name == "" || c.Anonymous {
-		return errs.New(errs.Unauthenticated, "authentication required: anonymous callers are not authorized to perform %s on %s", action, resource)
+		return errs.Wrap(errs.Unauthenticated, cause, "authentication required: anonymous callers are not authorized to perform %s on %s", action, resource)
 	}
-	return errs.New(errs.Denied, "User: %s is not authorized to perform: %s on resource: %s because %s", c.Name, action, resource, why)
-}
-
-func (s Statement) matches(action, resource string) bool {
-	return matchAny(s.Actions, action, true) && matchAny(s.Resources, resource, false)
-}
-
-func matchAny(patterns []string, s string, fold bool) bool {
-	for _, p := range patterns {
-		if fold {
-			p, s = strings.ToLower(p), strings.ToLower(s)
-		}
-		if Match(p, s) {
-			return true
-		}
+	who := c.ARN()
+	if who == "" {
+		who = c.Name
 	}
-	return false
-}
-
-// Match says whether s matches pattern with IAM's wildcards * and ?, byte by byte. It
-// takes at most len(pattern)*len(s) steps, whatever the pattern.
-func Match(pattern, s string) bool {
-	star, mark, p, i := -1, 0, 0, 0
-	for i < len(s) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, i
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
-			p++
-			i++
-		case star >= 0:
-			mark++
-			p, i = star+1, mark
-		default:
-			return false
-		}
+	why := "because no identity-based policy allows the " + action + " action"
+	if d.Explicit {
+		why = "with an explicit deny in an identity-based policy"
 	}
-	for p < len(pattern) && pattern[p] == '*' {
-		p++
-	}
-	return p == len(pattern)
+	return errs.Wrap(errs.Denied, cause, "User: %s is not authorized to perform: %s on resource: %s %s", who, action, resource, why)
 }

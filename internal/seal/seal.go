@@ -4,6 +4,7 @@
 //
 // A sealed text is AES-256-GCM, bound to a context that the caller names, so that
 // a row's secret cannot be moved to another row. It names the key that sealed it.
+// Keys for other uses are derived from the same file.
 //
 // It does not protect against who can read the keys file, and whoever loses that
 // file loses every secret: a backup needs it.
@@ -13,6 +14,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -45,6 +47,7 @@ var ErrOtherKeys = errors.New("sealed with another keys file")
 type Keys struct {
 	id   [keyIDSize]byte
 	aead cipher.AEAD
+	root []byte // what other keys are derived from
 }
 
 // Open reads the keys file name, or makes it (mode 0600) if there is none. It is
@@ -108,7 +111,21 @@ func parse(text []byte) (*Keys, error) {
 	}
 	sum := sha256.Sum256(append([]byte("weir key id\n"), secret...))
 	copy(k.id[:], sum[:])
+	if k.root, err = hkdf.Extract(sha256.New, secret, []byte("weir derived keys")); err != nil {
+		return nil, err
+	}
 	return k, nil
+}
+
+// Derive returns a key of 32 bytes for one purpose, such as signing one kind of
+// token: always the same from the same keys file, and no help to find the keys of
+// other purposes or to open what is sealed.
+func (k *Keys) Derive(purpose string) []byte {
+	key, err := hkdf.Expand(sha256.New, k.root, purpose, keySize)
+	if err != nil {
+		panic(err) // only of lengths over 255 hashes
+	}
+	return key
 }
 
 // create writes a new keys file beside its place and moves it there when its

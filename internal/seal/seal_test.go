@@ -156,3 +156,25 @@ func TestHalfMade(t *testing.T) {
 		}
 	}
 }
+
+// TestDerive: a key for each purpose and each keys file, the same in the next process.
+func TestDerive(t *testing.T) {
+	derive := func(k *seal.Keys, purpose string) string {
+		key := k.Derive(purpose)
+		if len(key) != 32 {
+			t.Fatalf("%d bytes", len(key))
+		}
+		return string(key)
+	}
+	files := vfstest.NewMem(nil)
+	first := derive(open(t, files), "a")
+	if derive(open(t, files), "a") != first {
+		t.Error("another process derives another key")
+	}
+	if derive(open(t, files), "b") == first || derive(open(t, files), "") == first {
+		t.Error("another purpose has the same key")
+	}
+	if derive(open(t, vfstest.NewMem(nil)), "a") == first {
+		t.Error("another keys file has the same key")
+	}
+}
