@@ -1,5 +1,5 @@
-// Package registry is the data plane that the faces call: pulling now, pushing
-// and deleting later. It authorizes: every exported method takes the caller first
+// Package registry is the data plane that the faces call: pulling and describing now,
+// pushing and deleting later. It authorizes: every exported method takes the caller first
 // and decides before it does anything else, so a face cannot forget to.
 //
 // What it answers for a rule's repositories is pullthrough's; see there for what
@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/rule"
@@ -54,18 +55,20 @@ type Options struct {
 	Region string
 	Rules  *rule.Set
 	Cache  *pullthrough.Cache
+	DB     *meta.DB
 }
 
 // Registry is the one private registry that a weir serves.
 type Registry struct {
 	id, region string
 	cache      *pullthrough.Cache
+	db         *meta.DB
 	rules      atomic.Pointer[rule.Set]
 }
 
 // New returns a Registry.
 func New(o Options) *Registry {
-	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache}
+	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB}
 	r.rules.Store(o.Rules)
 	return r
 }

@@ -94,6 +94,16 @@ func call(t *testing.T, method reflect.Value, caller iam.Caller, repo string) er
 			args = append(args, reflect.ValueOf(digest.FromString("x")))
 		case reflect.TypeFor[string]():
 			args = append(args, reflect.ValueOf(repo))
+		case reflect.TypeFor[[]string]():
+			args = append(args, reflect.ValueOf([]string{repo}))
+		case reflect.TypeFor[int]():
+			args = append(args, reflect.ValueOf(1))
+		case reflect.TypeFor[registry.Tagged]():
+			args = append(args, reflect.ValueOf(registry.AnyImages))
+		case reflect.TypeFor[registry.ImageID]():
+			args = append(args, reflect.ValueOf(registry.ImageID{}))
+		case reflect.TypeFor[[]registry.ImageID]():
+			args = append(args, reflect.ValueOf([]registry.ImageID{{Tag: "v1"}}))
 		case reflect.TypeFor[bool]():
 			args = append(args, reflect.ValueOf(true))
 		default:
