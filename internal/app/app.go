@@ -141,6 +141,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		return nil, inFolder(c.Data, err)
 	}
 	who := auth.New(w.db, keys, auth.Options{
+		Registry:       w.Registry.ID,
 		Anonymous:      anonymous(c),
 		TrustedProxies: c.TrustedProxies,
 		ARN:            reg.ARN,

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir-registry/weir/internal/iam"
 )
@@ -22,7 +23,7 @@ type anonymousRule struct {
 // which is not trusted, or which does not say for whom it asks, has none: it would
 // be the proxy's.
 func (a *Auth) Anonymous(r *http.Request) (iam.Caller, bool) {
-	c := iam.Caller{Name: "anonymous", Anonymous: true}
+	c := iam.Caller{Name: "anonymous", Anonymous: true, Account: a.registry}
 	if len(a.anonymous) == 0 {
 		return c, false
 	}
@@ -38,6 +39,16 @@ func (a *Auth) Anonymous(r *http.Request) (iam.Caller, bool) {
 		}
 	}
 	return c, len(c.Policies) > 0
+}
+
+// Context returns what conditions of policies may ask about a request. Whether it
+// came encrypted is what a trusted proxy says, if it says so.
+func (a *Auth) Context(r *http.Request) iam.Context {
+	c := iam.Context{SourceIP: a.Address(r), Time: time.Now(), TLS: r.TLS != nil}
+	if protos := r.Header.Values("X-Forwarded-Proto"); len(protos) > 0 && within(a.trusted, peer(r)) {
+		c.TLS = len(protos) == 1 && strings.EqualFold(protos[0], "https")
+	}
+	return c
 }
 
 // Address returns the address of the client: the peer's, or if that is a trusted

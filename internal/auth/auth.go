@@ -1,11 +1,14 @@
 // Package auth says who is asking: by access key (as a password, or as the secret
-// of a signature that the caller verifies), or by network where anonymous pull is
-// configured. It never decides what somebody may do: package registry does.
+// of a signature that the caller verifies), by a registry token that was made for
+// an access key, or by network where anonymous pull is configured. It does not
+// decide what somebody may do, but for one thing that only it does: who may have a
+// token.
 //
-// Guarantees: a secret is compared in constant time, and an unknown access key is
-// refused in the same words as a wrong secret; who guesses is slowed down per
-// (access key, address), which never locks the root key out; headers about the
-// client's address count only if a trusted proxy sent them.
+// Guarantees: a secret and a token's signature are compared in constant time, and
+// an unknown access key is refused in the same words as a wrong secret; who guesses
+// a secret is slowed down per (access key, address), which never locks the root key
+// out; a token is nothing without its access key, which is looked at each time;
+// headers about the client's address count only if a trusted proxy sent them.
 package auth
 
 import (
@@ -40,15 +43,23 @@ type AnonymousRule struct {
 
 // Options of an Auth. ARN is required.
 type Options struct {
+	Registry       string // its ID: the account that callers are of, and the only one that tokens are for
 	Anonymous      []AnonymousRule
-	TrustedProxies []netip.Prefix           // whose X-Forwarded-For counts
+	TrustedProxies []netip.Prefix           // whose X-Forwarded-For and X-Forwarded-Proto count
 	ARN            func(repo string) string // the Amazon resource name of a repository, or of a pattern of them
+
+	// Policies returns what a principal may do; it is asked for each request. nil:
+	// nobody but root may do anything.
+	Policies func(ctx context.Context, principal string) ([]iam.Policy, error)
 }
 
 // Auth finds out who is asking. It is safe for concurrent use.
 type Auth struct {
 	rows      Keys
 	keys      *seal.Keys
+	signing   []byte // of tokens
+	registry  string
+	policies  func(ctx context.Context, principal string) ([]iam.Policy, error)
 	anonymous []anonymousRule
 	trusted   []netip.Prefix
 	guesses   guesses
@@ -56,7 +67,10 @@ type Auth struct {
 
 // New returns an Auth.
 func New(rows Keys, keys *seal.Keys, o Options) *Auth {
-	a := &Auth{rows: rows, keys: keys, trusted: o.TrustedProxies}
+	a := &Auth{
+		rows: rows, keys: keys, signing: keys.Derive("registry tokens"),
+		registry: o.Registry, policies: o.Policies, trusted: o.TrustedProxies,
+	}
 	for _, r := range o.Anonymous {
 		arns := make([]string, len(r.Repositories))
 		for i, p := range r.Repositories {
@@ -106,43 +120,76 @@ func (a *Auth) open(k meta.Key) (string, error) {
 	return string(secret), nil
 }
 
-// Secret returns an access key's secret and whose it is, for the verification of
-// a signature. Errors: errs.Unauthenticated if there is no such key or it does
-// not count any more.
-func (a *Auth) Secret(ctx context.Context, id string) (secret string, caller iam.Caller, err error) {
+// active returns an access key that counts. Errors: errs.Unauthenticated.
+func (a *Auth) active(ctx context.Context, id string) (meta.Key, error) {
 	k, err := a.rows.Key(ctx, id)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", iam.Caller{}, errs.Wrap(errs.Unauthenticated, err, "the access key does not exist")
+		return meta.Key{}, errs.Wrap(errs.Unauthenticated, err, "the access key does not exist")
 	}
 	if err != nil {
-		return "", iam.Caller{}, err
+		return meta.Key{}, err
 	}
 	if !k.Active || !k.Expires.IsZero() && !time.Now().Before(k.Expires) {
-		return "", iam.Caller{}, errs.New(errs.Unauthenticated, "the access key is not active any more")
+		return meta.Key{}, errs.New(errs.Unauthenticated, "the access key is not active any more")
 	}
-	secret, err = a.open(k)
+	return k, nil
+}
+
+// caller returns whose key it is, with what they may do.
+func (a *Auth) caller(ctx context.Context, k meta.Key) (iam.Caller, error) {
+	c := iam.Caller{Name: k.Principal, KeyID: k.ID, Account: a.registry, Root: k.Root}
+	if k.Root || a.policies == nil {
+		return c, nil
+	}
+	var err error
+	if c.Policies, err = a.policies(ctx, k.Principal); err != nil {
+		return iam.Caller{}, fmt.Errorf("policies of %s: %w", k.Principal, err)
+	}
+	return c, nil
+}
+
+// Secret returns an access key's secret and whose it is, for the verification of
+// a signature; the caller has no Context yet. Errors: errs.Unauthenticated if there
+// is no such key or it does not count any more.
+func (a *Auth) Secret(ctx context.Context, id string) (secret string, caller iam.Caller, err error) {
+	k, err := a.active(ctx, id)
 	if err != nil {
 		return "", iam.Caller{}, err
 	}
-	return secret, iam.Caller{Name: k.Principal, KeyID: k.ID, Root: k.Root}, nil
+	if secret, err = a.open(k); err != nil {
+		return "", iam.Caller{}, err
+	}
+	if caller, err = a.caller(ctx, k); err != nil {
+		return "", iam.Caller{}, err
+	}
+	return secret, caller, nil
 }
 
-// Basic returns who asks with an access key's ID and secret. remote is where from.
-// Errors: errs.Unauthenticated, or errs.RateLimited after too many wrong secrets.
+// Basic returns who asks with an access key's ID and secret, or as TokenUser with
+// a registry token; the caller has no Context yet. remote is where from. Errors:
+// errs.Unauthenticated; errs.RateLimited after too many wrong secrets; errs.Denied
+// if a token is over.
 func (a *Auth) Basic(ctx context.Context, remote netip.Addr, id, secret string) (iam.Caller, error) {
+	if id == TokenUser {
+		return a.token(ctx, remote, secret)
+	}
 	at := guess{id, remote}
 	wait := a.guesses.wait(at)
-	want, caller, err := a.Secret(ctx, id)
+	want := ""
+	k, err := a.active(ctx, id)
+	if err == nil {
+		want, err = a.open(k)
+	}
 	if err != nil && errs.CodeOf(err) != errs.Unauthenticated {
 		return iam.Caller{}, err
 	}
-	if wait > 0 && !caller.Root {
+	if wait > 0 && !k.Root {
 		return iam.Caller{}, tooMany(wait)
 	}
 	got, should := sha256.Sum256([]byte(secret)), sha256.Sum256([]byte(want))
 	if same := subtle.ConstantTimeCompare(got[:], should[:]) == 1; err == nil && same {
 		a.guesses.forget(at)
-		return caller, nil
+		return a.caller(ctx, k)
 	}
 	if wait > 0 {
 		return iam.Caller{}, tooMany(wait)
@@ -151,7 +198,12 @@ func (a *Auth) Basic(ctx context.Context, remote netip.Addr, id, secret string) 
 	if err == nil {
 		err = errors.New("the secret is wrong")
 	}
-	return iam.Caller{}, errs.Wrap(errs.Unauthenticated, fmt.Errorf("access key %q from %s: %w", clip(id), remote, err), "incorrect username or password")
+	return iam.Caller{}, incorrect(fmt.Errorf("access key %q from %s: %w", clip(id), remote, err))
+}
+
+// incorrect refuses a login in the same words whatever is wrong; cause is for the log.
+func incorrect(cause error) error {
+	return errs.Wrap(errs.Unauthenticated, cause, "incorrect username or password")
 }
 
 func tooMany(wait time.Duration) error {

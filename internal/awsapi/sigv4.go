@@ -86,6 +86,7 @@ func (v *verifier) verify(ctx context.Context, r *http.Request, body []byte) (ia
 	if subtle.ConstantTimeCompare([]byte(s.value), []byte(sign(secret, s, toSign))) != 1 {
 		return iam.Caller{}, "", mismatch(s, canonical, toSign)
 	}
+	caller.Context = v.who.Context(r)
 	return caller, s.service, nil
 }
 

@@ -12,7 +12,7 @@
 //     attachment, and blobs are bytes whatever is in them.
 //   - Nothing here asks an upstream for a login or a ping.
 //
-// A login is an access key's ID and secret. Where the client's address has an
+// A login is an access key's ID and secret, or AWS and a registry token. Where the client's address has an
 // anonymous grant, /v2/ answers 200 without one: docker asks only there, and
 // would not go on without a login otherwise.
 package ociapi
@@ -133,21 +133,29 @@ func (f *face) answer(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, re
 	return absent("the catalog is not built yet")
 }
 
-// caller finds out who is asking. Errors: errs.Unauthenticated, RateLimited.
+// caller finds out who is asking, and in what circumstances. Errors:
+// errs.Unauthenticated, RateLimited, and Denied for a token that is over.
 func (f *face) caller(r *http.Request) (iam.Caller, error) {
 	id, secret, basic := r.BasicAuth()
 	given := len(r.Header.Values("Authorization")) > 0
 	if given && !basic {
-		return iam.Caller{}, errs.New(errs.Unauthenticated, "authentication required: log in with an access key's ID as user name and its secret as password")
+		return iam.Caller{}, errs.New(errs.Unauthenticated, "authentication required: log in with an access key's ID as user name and its secret as password, or as AWS with a registry token")
 	}
+	var c iam.Caller
+	var err error
 	if !given || id == "" && secret == "" { // some clients send an empty login for none
-		c, ok := f.who.Anonymous(r)
-		if !ok {
-			return iam.Caller{}, errs.New(errs.Unauthenticated, "authentication required")
+		var ok bool
+		if c, ok = f.who.Anonymous(r); !ok {
+			err = errs.New(errs.Unauthenticated, "authentication required")
 		}
-		return c, nil
+	} else {
+		c, err = f.who.Basic(r.Context(), f.who.Address(r), id, secret)
 	}
-	return f.who.Basic(r.Context(), f.who.Address(r), id, secret)
+	if err != nil {
+		return iam.Caller{}, err
+	}
+	c.Context = f.who.Context(r)
+	return c, nil
 }
 
 // matches says whether a conditional header (If-None-Match) names an entity tag.
