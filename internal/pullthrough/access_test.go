@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/rule"
 )
 
 // TestNamingGivesNoAccess: an upstream that mallory controls names the digest of
@@ -71,8 +72,8 @@ func TestNamingGivesNoAccess(t *testing.T) {
 // TestProof: held bytes are shared with another repository only after its own
 // upstream gave it one byte of them, or if anybody may have them.
 func TestProof(t *testing.T) {
-	corp, other, open := hub("corp"), hub("other"), hub("open")
-	corp.Credential, other.Credential = "corp", "other"
+	corp, other, open, machine := hub("corp"), hub("other"), hub("open"), hub("machine")
+	corp.Credential, other.Credential, machine.Kind = "corp", "other", rule.ECR
 	for _, tt := range []struct {
 		name  string
 		first string // whose repository holds the blob
@@ -83,6 +84,7 @@ func TestProof(t *testing.T) {
 	}{
 		{name: "private bytes, upstream agrees", first: "corp", then: "other", asked: []string{"BLOB app blob 0+1"}},
 		{name: "private bytes, upstream away", first: "corp", then: "other", away: true, asked: []string{"BLOB app blob 0+1"}, code: errs.UpstreamUnreachable},
+		{name: "bytes of an ECR, with the machine's rights", first: "machine", then: "other", asked: []string{"BLOB app blob 0+1"}},
 		{name: "public bytes", first: "open", then: "corp"},
 		{name: "public bytes, upstream away", first: "open", then: "corp", away: true},
 	} {
@@ -105,7 +107,7 @@ func TestProof(t *testing.T) {
 					}
 				}
 				w.wantAsked("corp", tt.asked...)
-			}, corp, other, open)
+			}, corp, other, open, machine)
 		})
 	}
 }

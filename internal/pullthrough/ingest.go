@@ -75,7 +75,7 @@ func (c *Cache) join(r *rule.Rule, repo string, d digest.Digest, size int64, rel
 		return in, false
 	}
 	in = &ingest{
-		c: c, r: r, repo: repo, upRepo: r.UpstreamRepository(repo), d: d, key: key, public: r.Credential == "",
+		c: c, r: r, repo: repo, upRepo: r.UpstreamRepository(repo), d: d, key: key, public: r.Account() == "",
 		declared: size >= 0, size: size, release: release, repos: map[string]struct{}{repo: {}},
 	}
 	c.ingests[key] = in
@@ -86,7 +86,7 @@ func (c *Cache) join(r *rule.Rule, repo string, d digest.Digest, size int64, rel
 // sameSource says whether the upstream's answer to this ingest is also its answer
 // to the rule and repository.
 func (in *ingest) sameSource(r *rule.Rule, upRepo string) bool {
-	return in.upRepo == upRepo && in.r.Credential == r.Credential && in.r.Upstream == r.Upstream
+	return in.upRepo == upRepo && in.r.Account() == r.Account() && in.r.Upstream == r.Upstream
 }
 
 // grant lets repo link the blob once it is stored.

@@ -185,7 +185,7 @@ func notHeld(code errs.Code, what string, off error) error {
 }
 
 // quotaKey is what an upstream counts requests by.
-func quotaKey(r *rule.Rule) string { return r.Upstream + " " + r.Credential }
+func quotaKey(r *rule.Rule) string { return r.Upstream + " " + r.Account() }
 
 // note remembers what an attempt at the rule's upstream told about the way there,
 // the quota and the reference. counted is false for blobs, which no quota counts.

@@ -24,26 +24,35 @@ func (r *Registry) header(accept ...string) http.Header {
 // ask sends a question to the endpoints in order and returns the first answer: status
 // 200, or 206 to a range. The caller closes its body.
 func (r *Registry) ask(ctx context.Context, q *asked) (*http.Response, error) {
+	var res *http.Response
+	err := r.inOrder(ctx, func(e *endpoint) (err error) {
+		res, err = r.askOne(ctx, e, q)
+		return err
+	})
+	return res, err
+}
+
+// inOrder has endpoints asked until one is not away.
+func (r *Registry) inOrder(ctx context.Context, ask func(*endpoint) error) error {
 	if r.bad != nil {
-		return nil, r.bad
+		return r.bad
 	}
 	var err error
 	for i, e := range r.h.order() {
 		if i > 0 {
 			r.c.opts.Logger.Warn("endpoint is away; asking the next", "upstream", r.h.name, "next", e.url.Host, "error", err)
 		}
-		var res *http.Response
-		if res, err = r.askOne(ctx, e, q); err == nil {
+		if err = ask(e); err == nil {
 			e.note(time.Time{})
-			return res, nil
+			return nil
 		}
 		code := errs.CodeOf(err)
 		if away := code == errs.UpstreamUnreachable || code == errs.UpstreamTimeout; !away || ctx.Err() != nil {
-			return nil, err
+			return err
 		}
 		e.note(time.Now())
 	}
-	return nil, err
+	return err
 }
 
 func (r *Registry) askOne(ctx context.Context, e *endpoint, q *asked) (*http.Response, error) {
@@ -122,7 +131,9 @@ func (r *Registry) authorized(ctx context.Context, e *endpoint, u *url.URL, q *a
 	}
 	scope := next.scopeFor(key.scope)
 	switch {
-	case !offered, next.scheme == "basic" && header != "" && g == nil:
+	case next.scheme == "basic" && header != "" && g == nil, !offered && strings.HasPrefix(header, "Basic "):
+		return r.renewed(ctx, e, u, q, header, res)
+	case !offered:
 		return res, nil
 	case g != nil && fresh && next.realm == g.challenge.realm && next.service == g.challenge.service && scope == g.scope:
 		return res, nil
@@ -142,6 +153,20 @@ func (r *Registry) authorized(ctx context.Context, e *endpoint, u *url.URL, q *a
 	return r.send(ctx, e, u, q, header)
 }
 
+// renewed sends once more where the credential has become another since it was
+// refused, as refused may have made it; else it returns the refusal.
+func (r *Registry) renewed(ctx context.Context, e *endpoint, u *url.URL, q *asked, refused string, res *http.Response) (*http.Response, error) {
+	if r.refused != nil {
+		r.refused()
+	}
+	header, err := r.basic(ctx, q)
+	if err != nil || header == refused || header == "" {
+		return res, nil // which says more than that there is no credential any more
+	}
+	discard(res)
+	return r.send(ctx, e, u, q, header)
+}
+
 // authorization returns the header for an origin's challenge, with the token in it
 // where it is one.
 func (r *Registry) authorization(ctx context.Context, e *endpoint, key slotKey, c challenge, q *asked) (header string, g *grant, fresh bool, err error) {
@@ -150,8 +175,13 @@ func (r *Registry) authorization(ctx context.Context, e *endpoint, key slotKey, 
 		header, err = r.basic(ctx, q)
 		return header, nil, false, err
 	case c.scheme == "bearer":
-		g, fresh, err = r.grant(ctx, e, key, c, q)
-		if err != nil {
+		basic := ""
+		if key.origin == e.origin {
+			if basic, err = r.basic(ctx, q); err != nil {
+				return "", nil, false, err
+			}
+		}
+		if g, fresh, err = r.grant(ctx, e, key, c, basic, q); err != nil {
 			return "", nil, false, err
 		}
 		return "Bearer " + g.token, g, fresh, nil

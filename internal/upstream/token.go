@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,7 @@ type slot struct {
 type grant struct {
 	challenge challenge
 	scope     string
+	by        [sha256.Size]byte // the sum of the credential that it is asked for with
 	done      chan struct{}
 	token     string
 	renew     time.Time // 80 % of its life
@@ -56,8 +58,11 @@ func (g *grant) over() bool {
 }
 
 // grant returns the key's token, and whether it is younger than this call. All who
-// want one at the same time share one request, which no one's leaving ends.
-func (r *Registry) grant(ctx context.Context, e *endpoint, key slotKey, c challenge, q *asked) (g *grant, fresh bool, err error) {
+// want one at the same time share one request, which no one's leaving ends. A token
+// of another credential than basic is forgotten: whoever changed that may have done
+// so because the old one must not be used any more.
+func (r *Registry) grant(ctx context.Context, e *endpoint, key slotKey, c challenge, basic string, q *asked) (g *grant, fresh bool, err error) {
+	by := sha256.Sum256([]byte(basic))
 	r.mu.Lock()
 	s := r.slots[key]
 	if s == nil {
@@ -65,10 +70,13 @@ func (r *Registry) grant(ctx context.Context, e *endpoint, key slotKey, c challe
 		s = &slot{scope: key.scope}
 		r.slots[key] = s
 	}
+	if s.grant != nil && s.grant.by != by {
+		s.grant = nil
+	}
 	fresh = s.grant == nil || !s.grant.given()
 	if s.grant == nil || s.grant.over() {
-		s.grant, fresh = &grant{challenge: c, scope: s.scope, done: make(chan struct{})}, true
-		r.fetchGrant(e, key, s.grant)
+		s.grant, fresh = &grant{challenge: c, scope: s.scope, by: by, done: make(chan struct{})}, true
+		r.fetchGrant(e, key, s.grant, basic)
 	}
 	g = s.grant
 	r.mu.Unlock()
@@ -114,13 +122,13 @@ func (r *Registry) rescope(key slotKey, scope string) {
 }
 
 // fetchGrant has g's token asked for; r.mu is held.
-func (r *Registry) fetchGrant(e *endpoint, key slotKey, g *grant) {
+func (r *Registry) fetchGrant(e *endpoint, key slotKey, g *grant, basic string) {
 	spawned := r.c.spawn(func() {
 		ctx, cancel := context.WithTimeout(r.c.ctx, r.c.opts.TokenTimeout)
 		defer cancel()
 		asked := time.Now()
 		var life time.Duration
-		g.token, life, g.err = r.fetchToken(ctx, e, key.origin == e.origin, g)
+		g.token, life, g.err = r.fetchToken(ctx, e, g.challenge, g.scope, basic, "token for "+clip(g.scope))
 		g.renew = asked.Add(life * 8 / 10)
 		if errs.CodeOf(g.err) == errs.UpstreamFailed {
 			r.h.learn(key.origin, challenge{}) // the realm may have moved: let the origin say
@@ -133,35 +141,29 @@ func (r *Registry) fetchGrant(e *endpoint, key slotKey, g *grant) {
 	}
 }
 
-// fetchToken asks the realm for a token of g's scope; own is false for another host
-// than the upstream's, which never has the credential.
-func (r *Registry) fetchToken(ctx context.Context, e *endpoint, own bool, g *grant) (string, time.Duration, error) {
+// fetchToken asks the realm of c for a token of scope, "" for one that proves no more
+// than a login. authorization is that of the credential, "" where the realm is not to
+// have it: it goes to no realm that is not known for the upstream.
+func (r *Registry) fetchToken(ctx context.Context, e *endpoint, c challenge, scope, authorization, what string) (string, time.Duration, error) {
 	q := &asked{
-		method: http.MethodGet, what: "token for " + clip(g.scope), missing: errs.UpstreamFailed,
+		method: http.MethodGet, what: what, missing: errs.UpstreamFailed,
 		header: r.header("application/json"),
 	}
-	u, err := r.realm(e, g.challenge.realm)
+	u, err := r.realm(e, c.realm)
 	if err != nil {
 		return "", 0, r.fail(q, "", errs.UpstreamFailed, err, "its token realm is not a URL that weir asks")
 	}
-	var authorization string
-	if own && r.cred != nil {
-		authorization, err = r.basic(ctx, q)
-		if err != nil {
-			return "", 0, err
-		}
-		if authorization != "" && origin(u) != e.origin && !r.h.knownRealm(u) {
-			line := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
-			return "", 0, r.fail(q, "", errs.UpstreamDenied, nil,
-				"it wants the credential sent to %s, which is not known for it; if that is right, add under upstreams: %q: {realms: [%q]}", line, r.h.name, line)
-		}
+	if authorization != "" && origin(u) != e.origin && !r.h.knownRealm(u) {
+		line := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+		return "", 0, r.fail(q, "", errs.UpstreamDenied, nil,
+			"it wants the credential sent to %s, which is not known for it; if that is right, add under upstreams: %q: {realms: [%q]}", line, r.h.name, line)
 	}
 	query := u.Query()
-	if g.challenge.service != "" {
-		query.Set("service", g.challenge.service)
+	if c.service != "" {
+		query.Set("service", c.service)
 	}
-	if g.scope != "" {
-		query.Set("scope", g.scope)
+	if scope != "" {
+		query.Set("scope", scope)
 	}
 	u.RawQuery = query.Encode()
 	home := origin(u)
@@ -195,19 +197,37 @@ func (r *Registry) realm(e *endpoint, s string) (*url.URL, error) {
 	return u, nil
 }
 
-// basic returns the Authorization of the credential, "" where it is an anonymous one.
+// basic returns the Authorization of the credential as it is now, "" where it is an
+// anonymous one.
 func (r *Registry) basic(ctx context.Context, q *asked) (string, error) {
-	user, secret, err := r.cred(ctx)
-	if err != nil {
-		if over := r.ended(ctx, q); over != nil {
-			return "", over
-		}
-		return "", r.fail(q, "", errs.UpstreamDenied, err, "its credential cannot be read")
+	user, secret, err := r.credential(ctx, q)
+	if user == "" && secret == "" || err != nil {
+		return "", err
 	}
-	if user == "" && secret == "" {
-		return "", nil
+	return basicOf(user, secret), nil
+}
+
+func basicOf(user, secret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+secret))
+}
+
+// credential reads the credential, two empty strings where there is none.
+func (r *Registry) credential(ctx context.Context, q *asked) (user, secret string, err error) {
+	if r.cred == nil {
+		return "", "", nil
 	}
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+secret)), nil
+	user, secret, err = r.cred(ctx)
+	if err == nil {
+		return user, secret, nil
+	}
+	if over := r.ended(ctx, q); over != nil {
+		return "", "", over
+	}
+	why := "its credential cannot be read"
+	if e := errs.As(err); e != nil && e.Code != errs.Internal {
+		why += ": " + e.Msg
+	}
+	return "", "", r.fail(q, "", errs.UpstreamDenied, err, "%s", why)
 }
 
 func (r *Registry) readToken(ctx context.Context, e *endpoint, q *asked, res *http.Response) (string, time.Duration, error) {

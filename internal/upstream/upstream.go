@@ -13,8 +13,10 @@
 //     whoever names it and in whatever form, unless configuration lists exactly that
 //     host and port. Through a proxy weir cannot see addresses: there, redirects and
 //     realms must be names.
-//   - No request that is not needed: no pings, one token per repository at a time,
-//     and a challenge once learned is not asked for again.
+//   - A credential counts as it is when a request is made: with one that has been
+//     rotated no request is sent, nor with a token that it was good for.
+//   - No request that is not needed: no pings (but Login's), one token per repository
+//     at a time, and a challenge once learned is not asked for again.
 //
 // It does not retry, beyond one fresh token and the next endpoint, and it remembers no
 // failures of names: that is pullthrough's.
@@ -55,8 +57,10 @@ type Host struct {
 	Realms []string
 }
 
-// Credential returns what an upstream is to be sent. It is called for each token, or
-// for each request where the upstream wants Basic. Two empty strings: anonymous.
+// Credential returns what an upstream is to be sent. It is called for each request to
+// an upstream that wants a login, whether or not there is a token already: it should be
+// quick, and return a rotated credential at once. Two empty strings: anonymous. The Msg of
+// an *errs.Error that it returns is told to clients.
 type Credential func(ctx context.Context) (username, secret string, err error)
 
 // Options of a Client. The zero value reaches public registries.
@@ -187,6 +191,8 @@ type Registry struct {
 	kind rule.Kind
 	cred Credential
 
+	refused func() // of OnRefused; may be nil
+
 	mu    sync.Mutex
 	slots map[slotKey]*slot
 }
@@ -196,6 +202,11 @@ func (c *Client) Registry(host string, kind rule.Kind, cred Credential) *Registr
 	h, err := c.host(host)
 	return &Registry{c: c, h: h, bad: err, kind: kind, cred: cred, slots: map[slotKey]*slot{}}
 }
+
+// OnRefused has f called when the upstream has refused the credential itself (Basic),
+// before it is read once more; where it is another then, the request is sent again. It
+// is to be called before the first request.
+func (r *Registry) OnRefused(f func()) { r.refused = f }
 
 // Hosts returns the host:port of every other host that the upstream's redirects and
 // realms have led to, sorted: what a firewall has to let through beside the upstream.

@@ -135,7 +135,7 @@ func (w *world) requests(t *testing.T, want ...string) {
 			got[i] = strings.Replace(got[i], d, name, 1)
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(append([]string{}, want...), got); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	w.reg.Forget()

@@ -86,7 +86,8 @@ func (r *Registry) serveToken(w http.ResponseWriter, req *http.Request) {
 	json.NewEncoder(w).Encode(answer)
 }
 
-// allowed says whether req may have repo; if not, it has answered.
+// allowed says whether req may have repo, or for "" whether it has logged in; if not,
+// it has answered.
 func (r *Registry) allowed(w http.ResponseWriter, req *http.Request, repo string) bool {
 	switch r.opts.Auth {
 	case Basic:
@@ -109,7 +110,7 @@ func (r *Registry) tokenAllows(w http.ResponseWriter, req *http.Request, repo st
 	t, given := r.tokens[text]
 	r.mu.Unlock()
 	expired := given && !time.Now().Before(t.expires)
-	granted := false
+	granted := repo == ""
 	for _, s := range t.scopes {
 		granted = granted || s == scope
 	}
@@ -117,11 +118,11 @@ func (r *Registry) tokenAllows(w http.ResponseWriter, req *http.Request, repo st
 		fail(w, http.StatusForbidden, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
 		return false
 	}
-	if given && !expired && granted && (r.known(repo) || !r.is(UnknownDenied)) {
+	if given && !expired && granted && (repo == "" || r.known(repo) || !r.is(UnknownDenied)) {
 		return true
 	}
 	challenge := fmt.Sprintf(`Bearer realm="%s",service="%s"`, r.realm(req), cmp.Or(r.opts.Service, "upstreamtest"))
-	if !r.is(NoScopeInBearer) {
+	if repo != "" && !r.is(NoScopeInBearer) {
 		challenge += fmt.Sprintf(`,scope="%s"`, scope)
 	}
 	if given {

@@ -39,6 +39,12 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 }
 
 func (r *Registry) serveV2(w *answer, req *http.Request, path string) {
+	if path == "" {
+		if r.allowed(w, req, "") {
+			w.WriteHeader(http.StatusOK)
+		}
+		return
+	}
 	repo, ref, isManifest := split(path, "/manifests/")
 	if !isManifest {
 		repo, ref, _ = split(path, "/blobs/")
