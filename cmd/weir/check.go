@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -19,7 +20,11 @@ problem with its line. It asks no upstream and touches no data folder.`,
 				return err
 			}
 			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "%s has no problems: it listens on %s, keeps its data in %s, and has the rules\n", args[0], c.Listen, c.Data)
+			var at []string
+			for _, a := range c.Addresses() {
+				at = append(at, a.Address)
+			}
+			fmt.Fprintf(out, "%s has no problems: it listens on %s, keeps its data in %s, and has the rules\n", args[0], strings.Join(at, ", "), c.Data)
 			for _, r := range c.RuleSet().Rules() {
 				fmt.Fprintf(out, "  %s\n", r)
 			}

@@ -24,7 +24,7 @@ says, and apply the answer.`,
 				return errors.New("a digest cannot change: give a tag")
 			}
 			var r checkResult
-			if err := c.call(cmd.Context(), "CheckNow", imageRequest{repository, tag}, &r); err != nil {
+			if err := c.weir(cmd.Context(), "CheckNow", imageRequest{repository, tag}, &r); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), r)

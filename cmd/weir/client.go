@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -24,16 +28,21 @@ import (
 	"github.com/weir-registry/weir/internal/app"
 )
 
-// client asks a running weir: operations of Weir_20261125 in AWS's JSON 1.1
-// protocol, signed with an access key.
+// maxAnswer is the longest answer that is read, in bytes.
+const maxAnswer = 32 << 20
+
+// client asks a running weir: operations of ECR, Secrets Manager and weir's own in
+// AWS's JSON 1.1 protocol, signed with an access key.
 type client struct {
-	server, data string // flags
-	key          aws.Credentials
+	server, data, ca string // flags
+	key              aws.Credentials
+	http             *http.Client // nil: not made yet
 }
 
 func (c *client) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.server, "server", "", "`URL` of the running weir (default: the host in the reference, else http://127.0.0.1:5000)")
+	cmd.Flags().StringVar(&c.server, "server", "", "`URL` of the running weir (default: WEIR_SERVER, else the host in the reference, else http://127.0.0.1:5000)")
 	cmd.Flags().StringVar(&c.data, "data", "", "data `DIR` whose credentials file to use (default: ./weir-data if it has one, else AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")
+	cmd.Flags().StringVar(&c.ca, "ca", "", "trust the authorities in `FILE`, beside the machine's own (default: AWS_CA_BUNDLE)")
 }
 
 // reference takes the host from a reference as docker has it, and returns the
@@ -42,15 +51,12 @@ func (c *client) reference(ref string) (repository, tag, digest string, err erro
 	rest := ref
 	if host, path, ok := strings.Cut(ref, "/"); ok && (strings.ContainsAny(host, ".:") || host == "localhost") {
 		rest = path
-		if c.server == "" {
+		if c.server == "" && os.Getenv("WEIR_SERVER") == "" {
 			c.server = "https://" + host
 			if local(host) {
 				c.server = "http://" + host
 			}
 		}
-	}
-	if c.server == "" {
-		c.server = "http://127.0.0.1:5000"
 	}
 	if repository, digest, ok := strings.Cut(rest, "@"); ok {
 		repository, _, _ = strings.Cut(repository, ":")
@@ -96,9 +102,52 @@ func (c *client) credentials() error {
 	return nil
 }
 
-// call runs an operation: in and out are its JSON.
-func (c *client) call(ctx context.Context, operation string, in, out any) error {
+// open finds the server, the access key and whom to trust.
+func (c *client) open() error {
+	if c.http != nil {
+		return nil
+	}
+	c.server = cmp.Or(c.server, os.Getenv("WEIR_SERVER"), "http://127.0.0.1:5000")
+	if u, err := url.Parse(c.server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("the server %q is not a URL such as https://weir.corp.example", c.server)
+	}
 	if err := c.credentials(); err != nil {
+		return err
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	if ca := cmp.Or(c.ca, os.Getenv("AWS_CA_BUNDLE")); ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return err
+		}
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			roots = x509.NewCertPool() // a machine without any
+		}
+		if !roots.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("%s has no certificate in PEM form", ca)
+		}
+		t.TLSClientConfig = &tls.Config{RootCAs: roots}
+	}
+	c.http = &http.Client{Transport: t}
+	return nil
+}
+
+func (c *client) ecr(ctx context.Context, operation string, in, out any) error {
+	return c.call(ctx, "AmazonEC2ContainerRegistry_V20150921."+operation, "ecr", in, out)
+}
+
+func (c *client) secrets(ctx context.Context, operation string, in, out any) error {
+	return c.call(ctx, "secretsmanager."+operation, "secretsmanager", in, out)
+}
+
+func (c *client) weir(ctx context.Context, operation string, in, out any) error {
+	return c.call(ctx, "Weir_20261125."+operation, "ecr", in, out)
+}
+
+// call runs an operation: in and out are its JSON. What weir refuses is *refusal.
+func (c *client) call(ctx context.Context, target, service string, in, out any) error {
+	if err := c.open(); err != nil {
 		return err
 	}
 	body, err := json.Marshal(in)
@@ -110,17 +159,20 @@ func (c *client) call(ctx context.Context, operation string, in, out any) error 
 		return err
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	req.Header.Set("X-Amz-Target", "Weir_20261125."+operation)
+	req.Header.Set("X-Amz-Target", target)
 	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(ctx, c.key, req, hex.EncodeToString(sum[:]), "ecr", "local", time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(ctx, c.key, req, hex.EncodeToString(sum[:]), service, "local", time.Now()); err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := c.http.Do(req)
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("no answer from weir: %w: if it is of weir cert, name its ca.crt with --ca", unknown)
+	}
 	if err != nil {
 		return fmt.Errorf("no answer from weir: %w", err)
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("the answer of %s broke off: %w", c.server, err)
 	}
@@ -133,17 +185,28 @@ func (c *client) call(ctx context.Context, operation string, in, out any) error 
 	return nil
 }
 
+// refusal is a failure in AWS's words.
+type refusal struct {
+	Type    string `json:"__type"`
+	Message string `json:"message"`
+}
+
+func (r *refusal) Error() string { return r.Type + ": " + r.Message }
+
+// refused says whether err is weir's refusal with this name.
+func refused(err error, name string) bool {
+	r, ok := errors.AsType[*refusal](err)
+	return ok && r.Type == name
+}
+
 // failure is what an error answer says.
 func failure(server string, status int, text []byte) error {
-	var e struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-	}
-	if err := json.Unmarshal(text, &e); err != nil || e.Type == "" {
+	var r refusal
+	if err := json.Unmarshal(text, &r); err != nil || r.Type == "" {
 		return fmt.Errorf("%s is no weir: it answers with status %d", server, status)
 	}
-	if _, name, ok := strings.Cut(e.Type, "#"); ok {
-		e.Type = name
+	if _, name, ok := strings.Cut(r.Type, "#"); ok {
+		r.Type = name
 	}
-	return fmt.Errorf("%s: %s", e.Type, e.Message)
+	return &r
 }

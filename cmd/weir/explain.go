@@ -25,7 +25,7 @@ with or without weir's host before it.`,
 				return err
 			}
 			var x explanation
-			if err := c.call(cmd.Context(), "Explain", imageRequest{repository, tag + digest}, &x); err != nil {
+			if err := c.weir(cmd.Context(), "Explain", imageRequest{repository, tag + digest}, &x); err != nil {
 				return err
 			}
 			return x.write(cmd.OutOrStdout(), tag != "", time.Now())

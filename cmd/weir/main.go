@@ -30,7 +30,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), checkNowCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), checkNowCommand(),
+		certCommand(), versionCommand())
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

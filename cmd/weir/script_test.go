@@ -3,6 +3,8 @@ package main_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
@@ -64,6 +66,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready":    ready,
+			"secure":   secure,
 			"get":      get,
 			"mode":     mode,
 			"nosecret": noSecret,
@@ -85,14 +88,18 @@ func freePort() (string, error) {
 
 // ready PORT waits until weir says that it is ready.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
+	await(ts, http.DefaultClient, "http://127.0.0.1:"+args[0]+"/readyz")
+}
+
+func await(ts *testscript.TestScript, client *http.Client, url string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+args[0]+"/readyz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		ts.Check(err)
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
@@ -105,6 +112,16 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("weir did not become ready: %v", err)
 		}
 	}
+}
+
+// secure CA PORT waits until weir says over TLS that it is ready.
+func secure(ts *testscript.TestScript, neg bool, args []string) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(ts.ReadFile(args[0]))) {
+		ts.Fatalf("%s has no certificate", args[0])
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
+	await(ts, client, "https://127.0.0.1:"+args[1]+"/readyz")
 }
 
 // get URL STATUS [DATA-FOLDER] [METHOD] asks, with the key in the folder, and

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,6 +29,7 @@ import (
 	"github.com/weir-registry/weir/internal/awsapi/weir"
 	"github.com/weir-registry/weir/internal/blob"
 	"github.com/weir-registry/weir/internal/blob/disk"
+	"github.com/weir-registry/weir/internal/cert"
 	"github.com/weir-registry/weir/internal/config"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/ociapi"
@@ -45,9 +45,8 @@ type Options struct {
 	Stdout, Stderr io.Writer // nil: nothing is written
 }
 
-// Weir is a whole server but for its listener. Close it.
+// Weir is a whole server but for its listeners. Close it.
 type Weir struct {
-	Handler  http.Handler
 	Registry meta.Registry
 	Key      Key // the root access key
 
@@ -57,6 +56,8 @@ type Weir struct {
 	store    blob.Store
 	made     bool // the data folder, at this start
 	db       *meta.DB
+	cert     *cert.Pair   // nil: plain http
+	oci, aws http.Handler // the faces
 	draining atomic.Bool
 	closers  []func() error // in the order in which things were opened
 }
@@ -67,19 +68,18 @@ func Run(ctx context.Context, c *config.Config, o Options) error {
 	if o.Stdout == nil {
 		o.Stdout = io.Discard
 	}
-	l, err := net.Listen("tcp", c.Listen)
+	listeners, err := Listen(c)
 	if err != nil {
-		return fmt.Errorf("cannot listen: %w", err)
+		return err
 	}
 	w, err := New(ctx, c, o)
 	if err != nil {
-		return errors.Join(err, l.Close())
+		return errors.Join(err, closeAll(listeners))
 	}
-	err = w.greet(ctx, o.Stdout, l.Addr())
-	if err == nil {
-		err = w.Serve(ctx, l)
+	if err = w.greet(ctx, o.Stdout, listeners); err == nil {
+		err = w.Serve(ctx, listeners...)
 	} else {
-		l.Close()
+		err = errors.Join(err, closeAll(listeners))
 	}
 	return errors.Join(err, w.Close())
 }
@@ -92,6 +92,12 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 			err = errors.Join(err, w.Close())
 		}
 	}()
+
+	if t := c.TLS; t.CertFile != "" {
+		if w.cert, err = cert.Open(t.CertFile, t.KeyFile, w.log); err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+	}
 
 	// The folder, and what keeps bytes and rows in it.
 	var lock io.Closer
@@ -149,11 +155,12 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	if err := w.openRootKey(ctx, who); err != nil {
 		return nil, err
 	}
-	w.Handler = w.route(ociapi.New(reg, who, w.log), awsapi.New(
+	w.oci = ociapi.New(reg, who, w.log)
+	w.aws = awsapi.New(
 		awsapi.Options{Auth: who, Logger: w.log},
 		sts.Service(w.Registry.ID),
 		weir.Service(reg),
-	))
+	)
 	return w, nil
 }
 

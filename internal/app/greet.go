@@ -7,22 +7,30 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+
+	"github.com/weir-registry/weir/internal/config"
 )
 
 // greet tells the person who started weir where it listens, what it has, and how
 // to use it: the exact lines, but never the secret.
-func (w *Weir) greet(ctx context.Context, out io.Writer, at net.Addr) error {
-	scheme := "http"
-	if w.config.TLS.CertFile != "" {
-		scheme = "https"
-	}
+func (w *Weir) greet(ctx context.Context, out io.Writer, listeners []Listener) error {
+	var b strings.Builder
 	host := w.config.Registry.Host
-	if host == "" {
-		host = reachable(at)
+	for i, l := range listeners {
+		scheme := "http"
+		if w.cert != nil && !l.For.Plain {
+			scheme = "https"
+		}
+		verb := "also listens"
+		if i == 0 {
+			verb = "listens"
+		}
+		fmt.Fprintf(&b, "weir %s on %s://%s: %s\n", verb, scheme, l.Addr(), w.purpose(l.For))
+		if l.For.Registry && host == "" {
+			host = reachable(l.Addr())
+		}
 	}
 	keyFile := filepath.Join(w.config.Data, KeyFile)
-	var b strings.Builder
-	fmt.Fprintf(&b, "weir listens on %s://%s: registry %s, region %s\n", scheme, at, w.Registry.ID, w.Registry.Region)
 	if w.made {
 		fmt.Fprintf(&b, "made data folder %s\n", w.config.Data)
 		fmt.Fprintf(&b, "made the root access key %s: it is in %s\n", w.Key.ID, keyFile)
@@ -40,6 +48,21 @@ func (w *Weir) greet(ctx context.Context, out io.Writer, at net.Addr) error {
 	}
 	_, err := io.WriteString(out, b.String()+"\n")
 	return err
+}
+
+// purpose is what an address is for.
+func (w *Weir) purpose(a config.Address) string {
+	var all []string
+	if a.Registry {
+		all = append(all, fmt.Sprintf("registry %s, region %s", w.Registry.ID, w.Registry.Region))
+	}
+	if a.API && !a.Registry {
+		all = append(all, "API")
+	}
+	if a.Metrics && !a.Registry && !a.API {
+		all = append(all, "metrics")
+	}
+	return strings.Join(all, ", ")
 }
 
 // reachable is a listener's address as a client on this machine writes it.

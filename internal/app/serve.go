@@ -3,60 +3,107 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/weir-registry/weir/internal/config"
 	"github.com/weir-registry/weir/internal/httpx"
 )
 
-// Serve answers on l until ctx ends. Then readyz fails, l is closed, and bodies
-// that are being sent get timeouts.shutdown to come to their end; what is left
-// then is broken off. It returns nil after that.
-func (w *Weir) Serve(ctx context.Context, l net.Listener) error {
-	o := httpx.ServerOptions{Grace: time.Duration(w.config.Timeouts.Shutdown), Logger: w.log}
-	if t := w.config.TLS; t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+// Listener is an open address of the configuration's.
+type Listener struct {
+	net.Listener
+	For config.Address
+}
+
+// Listen opens every address that the configuration has, or none.
+func Listen(c *config.Config) (all []Listener, err error) {
+	for _, a := range c.Addresses() {
+		l, err := net.Listen("tcp", a.Address)
 		if err != nil {
-			return fmt.Errorf("tls: %w", err)
+			return nil, errors.Join(fmt.Errorf("cannot listen: %w", err), closeAll(all))
 		}
-		o.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		all = append(all, Listener{l, a})
 	}
+	return all, nil
+}
+
+func closeAll(all []Listener) (err error) {
+	for _, l := range all {
+		err = errors.Join(err, l.Close())
+	}
+	return err
+}
+
+// Serve answers on listeners, which it closes, until ctx ends. Then readyz fails,
+// they accept no more, and bodies that are being sent get timeouts.shutdown to come
+// to their end; what is left then is broken off. It returns nil after that.
+func (w *Weir) Serve(ctx context.Context, listeners ...Listener) error {
+	grace := time.Duration(w.config.Timeouts.Shutdown)
 	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	stop := context.AfterFunc(ctx, func() {
 		w.draining.Store(true)
-		w.log.Info("draining", "timeout", o.Grace)
+		w.log.Info("draining", "timeout", grace)
 		end()
 	})
 	defer stop()
-	if err := httpx.NewServer(w.Handler, o).Serve(serving, l); err != nil {
+	failed := make([]error, len(listeners))
+	var servers sync.WaitGroup
+	for i, l := range listeners {
+		o := httpx.ServerOptions{Grace: grace, Logger: w.log}
+		if w.cert != nil && !l.For.Plain {
+			o.TLS = &tls.Config{GetCertificate: w.cert.Get, MinVersion: tls.VersionTLS12}
+		}
+		servers.Go(func() {
+			defer end() // one that fails ends them all
+			failed[i] = httpx.NewServer(w.route(l.For), o).Serve(serving, l)
+		})
+	}
+	servers.Wait()
+	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("cannot serve: %w", err)
 	}
 	w.log.Info("ended")
 	return nil
 }
 
-// route puts the faces on their paths. It is no http.ServeMux, because that
-// answers paths with ".." or "//" by a redirect before the face sees them.
-func (w *Weir) route(oci, aws http.Handler) http.Handler {
+// route puts what an address is for on its paths, under whatever host name. It is
+// no http.ServeMux, because that answers paths with ".." or "//" by a redirect
+// before the face sees them.
+func (w *Weir) route(a config.Address) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
-		case path == "/v2" || strings.HasPrefix(path, "/v2/"):
-			oci.ServeHTTP(rw, r)
+		case a.Registry && (path == "/v2" || strings.HasPrefix(path, "/v2/")):
+			w.oci.ServeHTTP(rw, r)
 		case path == "/healthz":
 			answer(rw, http.StatusOK, "ok")
 		case path == "/readyz":
 			w.ready(rw, r)
-		case path == "/" && r.Method == http.MethodPost:
-			aws.ServeHTTP(rw, r)
+		case a.API && path == "/" && r.Method == http.MethodPost:
+			w.aws.ServeHTTP(rw, r)
 		default:
-			answer(rw, http.StatusNotFound, "nothing is here: the registry is at /v2/")
+			answer(rw, http.StatusNotFound, elsewhere(a))
 		}
 	})
+}
+
+// elsewhere says what an address has instead of what it was asked for.
+func elsewhere(a config.Address) string {
+	var has []string
+	if a.Registry {
+		has = append(has, "the registry is at /v2/")
+	}
+	if a.API {
+		has = append(has, "the API is POST /")
+	}
+	return "nothing is here: " + strings.Join(has, ", ")
 }
 
 // ready says whether requests should come here. It asks no upstream, and a full

@@ -9,7 +9,6 @@ package weirtest
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,9 +23,10 @@ import (
 
 // Server is a weir that runs in this process.
 type Server struct {
-	Addr   string  // host:port; another one after Restart
-	Key    app.Key // the root access key
-	Folder string  // has weir.yaml, and the data folder data
+	Addr   string   // host:port of the first listener; another one after Restart
+	Others []string // of those that the settings have beside it
+	Key    app.Key  // the root access key
+	Folder string   // has weir.yaml, and the data folder data
 	Log    *Log
 
 	t    testing.TB
@@ -69,20 +69,25 @@ func (s *Server) Restart(settings string) {
 	if err != nil {
 		s.t.Fatalf("settings of the test:\n%v", err)
 	}
-	l, err := net.Listen("tcp", c.Listen)
+	listeners, err := app.Listen(c)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	w, err := app.New(s.t.Context(), c, app.Options{Version: "test", Stderr: s.Log})
 	if err != nil {
-		l.Close()
+		for _, l := range listeners {
+			l.Close()
+		}
 		s.t.Fatal(err)
 	}
-	s.Addr, s.Key = l.Addr().String(), w.Key
+	s.Addr, s.Key, s.Others = listeners[0].Addr().String(), w.Key, nil
+	for _, l := range listeners[1:] {
+		s.Others = append(s.Others, l.Addr().String())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := w.Serve(ctx, l); err != nil {
+		if err := w.Serve(ctx, listeners...); err != nil {
 			s.t.Error(err)
 		}
 	})
