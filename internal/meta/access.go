@@ -67,9 +67,7 @@ func (db *DB) PutKey(ctx context.Context, k Key) error {
 		return err
 	}
 	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
-		t.forget.keys = append(t.forget.keys, k.ID)
-		_, err := t.exec(ctx, putKey, k.ID, k.Principal, k.Root, k.Active, notNil(k.Sealed), micros(k.Created), micros(k.Expires))
-		return err
+		return t.putKey(ctx, k)
 	})
 	if err != nil {
 		return fmt.Errorf("put access key %s: %w", k.ID, err)
@@ -115,13 +113,15 @@ func scanKey(rows *sql.Rows) (Key, error) {
 
 // checkWord says whether s may be stored as text where no grammar of package oci
 // applies: 1 to 256 characters of printable ASCII without a space.
-func checkWord(what, s string) error {
-	ok := s != "" && len(s) <= 256
+func checkWord(what, s string) error { return checkWordOf(what, s, 256) }
+
+func checkWordOf(what, s string, most int) error {
+	ok := s != "" && len(s) <= most
 	for i := 0; ok && i < len(s); i++ {
 		ok = s[i] > ' ' && s[i] < 0x7f
 	}
 	if !ok {
-		return errs.New(errs.ParamInvalid, "%s %q is not 1 to 256 printable ASCII characters", what, s)
+		return errs.New(errs.ParamInvalid, "%s %q is not 1 to %d printable ASCII characters", what, s, most)
 	}
 	return nil
 }

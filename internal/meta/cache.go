@@ -15,6 +15,7 @@ const (
 	maxRows          = 1 << 16
 	maxKeys          = 1 << 12
 	maxManifestBytes = 64 << 20
+	maxPolicyBytes   = 16 << 20
 )
 
 type tagKey struct{ repo, tag string }
@@ -29,12 +30,14 @@ type forget struct {
 	tags   []tagKey
 	blobs  []digest.Digest
 	keys   []string
+	users  []string
 	pulled map[tagKey]time.Time // pull times change in place
 }
 
 // caches remember rows. What is remembered is what is committed, as far as this
 // process wrote it: a write forgets before it returns, and a read that a write
-// overtook is not remembered. That nothing exists is never remembered.
+// overtook is not remembered. That nothing exists is never remembered, except that a
+// user has no policies.
 type caches struct {
 	alone bool // no other process writes: more than what a digest names may be kept
 
@@ -45,6 +48,7 @@ type caches struct {
 	links     lru[digestKey, struct{}]      // of held blobs
 	blobs     lru[digest.Digest, rule.Blob] // held ones
 	keys      lru[string, Key]
+	policies  lru[string, []UserPolicy] // by user
 }
 
 func (c *caches) open(alone bool) {
@@ -54,6 +58,7 @@ func (c *caches) open(alone bool) {
 	c.links.limit = maxRows
 	c.blobs.limit = maxRows
 	c.keys.limit = maxKeys
+	c.policies.limit = maxPolicyBytes
 }
 
 // apply makes the cache right after a commit.
@@ -69,6 +74,9 @@ func (c *caches) apply(f forget) {
 	}
 	for _, k := range f.keys {
 		c.keys.remove(k)
+	}
+	for _, u := range f.users {
+		c.policies.remove(u)
 	}
 	for k, at := range f.pulled {
 		if t := c.tags.peek(k); t != nil && t.Pulled.Before(at) {
@@ -87,6 +95,7 @@ func (c *caches) clear() {
 	c.links.clear()
 	c.blobs.clear()
 	c.keys.clear()
+	c.policies.clear()
 }
 
 // remember returns l's value of k, or what load returns, which it keeps at a cost if

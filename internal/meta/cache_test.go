@@ -32,6 +32,7 @@ func TestHotReads(t *testing.T) {
 		"blob":           func() error { _, err := db.Blob(ctx, "r", name("l")); return err },
 		"blob elsewhere": func() error { _, err := db.Blob(ctx, "s", name("l")); return err },
 		"key":            func() error { _, err := db.Key(ctx, "k"); return err },
+		"policies":       func() error { _, err := db.UserPolicies(ctx, "p"); return err },
 	}
 	cost := func() map[string]int64 {
 		t.Helper()
@@ -45,7 +46,7 @@ func TestHotReads(t *testing.T) {
 		}
 		return costs
 	}
-	diff(t, "first reads", map[string]int64{"tag": 1, "other tag": 1, "manifest": 1, "blob": 1, "blob elsewhere": 1, "key": 1}, cost())
+	diff(t, "first reads", map[string]int64{"tag": 1, "other tag": 1, "manifest": 1, "blob": 1, "blob elsewhere": 1, "key": 1, "policies": 1}, cost())
 	hot := map[string]int64{}
 	diff(t, "second reads", hot, cost())
 	for _, tt := range []struct {
@@ -66,6 +67,15 @@ func TestHotReads(t *testing.T) {
 		}, map[string]int64{"tag": 1}},
 		{"put of another blob", func() error { return db.PutBlob(ctx, name("l2"), 1, false, []string{"r"}, at(1)) }, hot},
 		{"put of a key", func() error { return db.PutKey(ctx, meta.Key{ID: "k", Principal: "q"}) }, map[string]int64{"key": 1}},
+		{"change of a key", func() error {
+			return db.ChangeKey(ctx, "k", func(k *meta.Key) (*meta.Key, error) { k.Active = true; return k, nil })
+		}, map[string]int64{"key": 1}},
+		{"change of a user", func() error {
+			return db.ChangeUser(ctx, "p", func(*meta.User, int) (*meta.User, error) { return &meta.User{Name: "p"}, nil })
+		}, map[string]int64{"policies": 1}},
+		{"change of a rule", func() error {
+			return db.ChangeRule(ctx, "p", func(*rule.Rule, int) (*rule.Rule, error) { return nil, nil })
+		}, hot},
 		{"link", func() error { _, err := db.Link(ctx, "x", name("l"), at(1)); return err }, hot},
 		{"pull", func() error { db.Touch("r", "t", name("m2"), at(1)); return nil }, hot},
 	} {
@@ -97,7 +107,7 @@ func TestMemoryIsExact(t *testing.T) {
 	write := func(n int) string {
 		repo, tag, blob := pick(repos), pick(tags), pick(blobs)
 		m := pick([]string{"m1", "m2", "i1", "i2"})
-		switch rng.IntN(8) {
+		switch rng.IntN(10) {
 		case 0, 1:
 			putManifest(t, db, repo, tag, n, m, manifests[m]...)
 			return "put " + repo + ":" + tag + " " + m
@@ -116,6 +126,24 @@ func TestMemoryIsExact(t *testing.T) {
 		case 6:
 			_ = db.CheckTag(ctx, repo, tag, at(n), rng.IntN(2) == 0) // may not be there
 			return "check " + repo + ":" + tag
+		case 7:
+			policies := []meta.UserPolicy{{Name: fmt.Sprint("p", n), Document: []byte{}}}
+			check(t, db.ChangeUser(ctx, tag, func(u *meta.User, _ int) (*meta.User, error) {
+				if u != nil && rng.IntN(3) == 0 {
+					return nil, nil
+				}
+				return &meta.User{Name: tag, Policies: policies}, nil
+			}))
+			return "change user " + tag
+		case 8:
+			_ = db.ChangeKey(ctx, tag, func(k *meta.Key) (*meta.Key, error) { // may not be there
+				if rng.IntN(3) == 0 {
+					return nil, nil
+				}
+				k.Active = !k.Active
+				return k, nil
+			})
+			return "change key " + tag
 		}
 		check(t, db.PutKey(ctx, meta.Key{ID: pick(tags), Principal: fmt.Sprint("p", n), Active: rng.IntN(2) == 0}))
 		return "put key"
@@ -125,9 +153,10 @@ func TestMemoryIsExact(t *testing.T) {
 		Manifests map[string]*oci.Manifest
 		Blobs     map[string]rule.Blob
 		Keys      map[string]meta.Key
+		Policies  map[string][]meta.UserPolicy
 	}
 	read := func() state {
-		s := state{map[string]rule.Tag{}, map[string]*oci.Manifest{}, map[string]rule.Blob{}, map[string]meta.Key{}}
+		s := state{map[string]rule.Tag{}, map[string]*oci.Manifest{}, map[string]rule.Blob{}, map[string]meta.Key{}, map[string][]meta.UserPolicy{}}
 		for _, repo := range repos {
 			for _, tag := range tags {
 				s.Tags[repo+":"+tag], _ = db.Tag(ctx, repo, tag)
@@ -141,6 +170,7 @@ func TestMemoryIsExact(t *testing.T) {
 		}
 		for _, k := range tags {
 			s.Keys[k], _ = db.Key(ctx, k)
+			s.Policies[k] = must(db.UserPolicies(ctx, k))(t)
 		}
 		return s
 	}

@@ -16,6 +16,33 @@ const (
 	putKey
 	getKey
 	listKeys
+	listKeysOf
+	deleteKey
+
+	listRules
+	putRule
+	deleteRule
+
+	getSecret
+	listSecrets
+	putSecret
+	deleteSecret
+	touchSecret
+	listVersions
+	listVersionsOf
+	putVersion
+	deleteVersion
+	hasExpiredSecret
+	deleteExpiredVersions
+	deleteExpiredSecrets
+
+	getUser
+	listUsers
+	putUser
+	deleteUser
+	listPolicies
+	putPolicy
+	deletePolicy
 
 	putRepository
 	hasRepository
@@ -108,6 +135,58 @@ var texts = [queries]string{
 		FROM access_keys WHERE id = $1`,
 	listKeys: `SELECT id, principal, root, active, sealed, created_at, expires_at
 		FROM access_keys ORDER BY id`,
+	listKeysOf: `SELECT id, principal, root, active, sealed, created_at, expires_at
+		FROM access_keys WHERE principal = $1 ORDER BY id`,
+	deleteKey: `DELETE FROM access_keys WHERE id = $1`,
+
+	listRules: `SELECT prefix, kind, upstream, upstream_prefix, credential, custom_role, window_ns, fixed,
+			held_only, prefetch, verify_ranges, declared, created_at, updated_at
+		FROM rules ORDER BY prefix`,
+	putRule: `INSERT INTO rules (prefix, kind, upstream, upstream_prefix, credential, custom_role, window_ns, fixed,
+			held_only, prefetch, verify_ranges, declared, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+		ON CONFLICT (prefix) DO UPDATE SET kind = excluded.kind, upstream = excluded.upstream,
+			upstream_prefix = excluded.upstream_prefix, credential = excluded.credential,
+			custom_role = excluded.custom_role, window_ns = excluded.window_ns, fixed = excluded.fixed,
+			held_only = excluded.held_only, prefetch = excluded.prefetch,
+			verify_ranges = excluded.verify_ranges, declared = excluded.declared,
+			created_at = excluded.created_at, updated_at = excluded.updated_at`,
+	deleteRule: `DELETE FROM rules WHERE prefix = $1`,
+
+	getSecret: `SELECT name, suffix, description, tags, created_at, changed_at, accessed_at, deleted_at, delete_at
+		FROM secrets WHERE name = $1`,
+	listSecrets: `SELECT name, suffix, description, tags, created_at, changed_at, accessed_at, deleted_at, delete_at
+		FROM secrets WHERE name > $1 AND (deleted_at = 0 OR $3) ORDER BY name LIMIT $2`,
+	putSecret: `INSERT INTO secrets (name, suffix, description, tags, created_at, changed_at, accessed_at,
+			deleted_at, delete_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (name) DO UPDATE SET suffix = excluded.suffix, description = excluded.description,
+			tags = excluded.tags, created_at = excluded.created_at, changed_at = excluded.changed_at,
+			accessed_at = excluded.accessed_at, deleted_at = excluded.deleted_at, delete_at = excluded.delete_at`,
+	deleteSecret: `DELETE FROM secrets WHERE name = $1`,
+	touchSecret:  `UPDATE secrets SET accessed_at = $2 WHERE name = $1 AND accessed_at < $2`,
+	listVersions: `SELECT id, n, stages, is_binary, created_at, sealed FROM secret_versions
+		WHERE name = $1 ORDER BY n`,
+	listVersionsOf: `SELECT id, n, stages, is_binary, created_at, name FROM secret_versions
+		WHERE name >= $1 AND name <= $2 ORDER BY name, n`,
+	putVersion: `INSERT INTO secret_versions (name, id, n, stages, is_binary, sealed, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (name, id) DO UPDATE SET stages = excluded.stages`,
+	deleteVersion:    `DELETE FROM secret_versions WHERE name = $1 AND id = $2`,
+	hasExpiredSecret: `SELECT EXISTS (SELECT 1 FROM secrets WHERE delete_at > 0 AND delete_at <= $1)`,
+	deleteExpiredVersions: `DELETE FROM secret_versions WHERE name IN (
+			SELECT name FROM secrets WHERE delete_at > 0 AND delete_at <= $1)`,
+	deleteExpiredSecrets: `DELETE FROM secrets WHERE delete_at > 0 AND delete_at <= $1`,
+
+	getUser:   `SELECT name, created_at FROM users WHERE name = $1`,
+	listUsers: `SELECT name, created_at FROM users WHERE name > $1 ORDER BY name LIMIT $2`,
+	putUser: `INSERT INTO users (name, created_at) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET created_at = excluded.created_at`,
+	deleteUser:   `DELETE FROM users WHERE name = $1`,
+	listPolicies: `SELECT name, document FROM user_policies WHERE user_name = $1 ORDER BY name`,
+	putPolicy: `INSERT INTO user_policies (user_name, name, document) VALUES ($1, $2, $3)
+		ON CONFLICT (user_name, name) DO UPDATE SET document = excluded.document`,
+	deletePolicy: `DELETE FROM user_policies WHERE user_name = $1 AND name = $2`,
 
 	putRepository: `INSERT INTO repositories (name, created_at) VALUES ($1, $2)
 		ON CONFLICT (name) DO NOTHING`,

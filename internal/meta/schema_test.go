@@ -38,13 +38,13 @@ func testMigration(t *testing.T, o meta.Options) {
 	check(t, db.Close())
 
 	next := with(t, map[string]string{
-		"0002.sql": "CREATE TABLE novelty (name BIGINT NOT NULL); INSERT INTO novelty (name) VALUES (1);",
-		"0003.sql": "UPDATE novelty SET name = name + 1;",
+		"0003.sql": "CREATE TABLE novelty (name BIGINT NOT NULL); INSERT INTO novelty (name) VALUES (1);",
+		"0004.sql": "UPDATE novelty SET name = name + 1;",
 	})
 	// A copy that an interrupted attempt left in part is in nobody's way.
 	if o.Path != "" {
-		check(t, os.WriteFile(o.Path+".before-2.part", []byte("half"), 0o600))
-		check(t, os.WriteFile(o.Path+".before-2", []byte("earlier"), 0o600))
+		check(t, os.WriteFile(o.Path+".before-3.part", []byte("half"), 0o600))
+		check(t, os.WriteFile(o.Path+".before-3", []byte("earlier"), 0o600))
 	}
 	for range 2 {
 		db := must(meta.OpenWith(ctx, o, next))(t)
@@ -57,23 +57,23 @@ func testMigration(t *testing.T, o meta.Options) {
 	if o.Path == "" {
 		return
 	}
-	copied := open(t, meta.Options{Path: o.Path + ".before-2"})
+	copied := open(t, meta.Options{Path: o.Path + ".before-3"})
 	diff(t, "tag in the copy", name("m"), must(copied.Tag(ctx, "r", "t"))(t).Digest)
-	info := must(os.Stat(o.Path + ".before-2"))(t)
+	info := must(os.Stat(o.Path + ".before-3"))(t)
 	diff(t, "mode of the copy", fs.FileMode(0o600), info.Mode())
-	if _, err := os.Stat(o.Path + ".before-2.part"); err == nil {
+	if _, err := os.Stat(o.Path + ".before-3.part"); err == nil {
 		t.Error("the part file is still there")
 	}
 }
 
 func testNewerSchema(t *testing.T, o meta.Options) {
-	db := must(meta.OpenWith(t.Context(), o, with(t, map[string]string{"0002.sql": "CREATE TABLE novelty (name BIGINT)"})))(t)
+	db := must(meta.OpenWith(t.Context(), o, with(t, map[string]string{"0003.sql": "CREATE TABLE novelty (name BIGINT)"})))(t)
 	check(t, db.Close())
 	_, err := meta.Open(t.Context(), o)
 	if err == nil {
 		t.Fatal("a newer schema was opened")
 	}
-	for _, words := range []string{"schema 2", "up to 1", "newer weir", ".before-"} {
+	for _, words := range []string{"schema 3", "up to 2", "newer weir", ".before-"} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("error %q does not say %q", err, words)
 		}
@@ -86,18 +86,45 @@ func testFailedMigration(t *testing.T, o meta.Options) {
 	putManifest(t, db, "r", "t", 1, "m")
 	check(t, db.Close())
 	_, err := meta.OpenWith(ctx, o, with(t, map[string]string{
-		"0002.sql": "DELETE FROM tag_history; DELETE FROM tags;",
-		"0003.sql": "UPDATE nowhere SET name = 1;",
+		"0003.sql": "DELETE FROM tag_history; DELETE FROM tags;",
+		"0004.sql": "UPDATE nowhere SET name = 1;",
 	}))
-	if err == nil || !strings.Contains(err.Error(), "schema 3") {
+	if err == nil || !strings.Contains(err.Error(), "schema 4") {
 		t.Errorf("error of a failed migration: %v", err)
 	}
 	db = open(t, o)
 	diff(t, "nothing of it happened", name("m"), must(db.Tag(ctx, "r", "t"))(t).Digest)
 	check(t, db.Close())
 
-	_, err = meta.OpenWith(ctx, o, with(t, map[string]string{"0003.sql": "SELECT 1"}))
-	if err == nil || !strings.Contains(err.Error(), "0002.sql") {
+	_, err = meta.OpenWith(ctx, o, with(t, map[string]string{"0004.sql": "SELECT 1"}))
+	if err == nil || !strings.Contains(err.Error(), "0003.sql") {
 		t.Errorf("error of a gap in the migrations: %v", err)
+	}
+}
+
+// testUpgrade: what was written under schema 1 is all there under the present one.
+func testUpgrade(t *testing.T, o meta.Options) {
+	first := fstest.MapFS{}
+	for name, f := range with(t, nil) {
+		if strings.HasSuffix(name, "/0001.sql") {
+			first[name] = f
+		}
+	}
+	// A binary of that time prepares no later statement: only the tables count here.
+	db, err := meta.OpenWith(t.Context(), o, first)
+	if db != nil {
+		check(t, db.Close())
+	}
+	if err == nil == (o.Path != "") {
+		t.Fatalf("schema 1 opened with later statements: %v", err)
+	}
+	db = open(t, o)
+	check(t, db.PutKey(t.Context(), meta.Key{ID: "AKIA1", Principal: "root", Root: true}))
+	diff(t, "rules", 0, len(must(db.Rules(t.Context()))(t)))
+	if o.Path == "" {
+		return
+	}
+	if _, err := os.Stat(o.Path + ".before-2"); err != nil {
+		t.Errorf("no copy of schema 1: %v", err)
 	}
 }

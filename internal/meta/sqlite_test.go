@@ -89,7 +89,7 @@ func TestPragmasOfEveryConnection(t *testing.T) {
 // those that list it.
 func TestPlans(t *testing.T) {
 	db := open(t, meta.Options{Path: filepath.Join(t.TempDir(), "weir.db")})
-	full := []string{"SCAN registry", "SCAN access_keys", "SCAN CONSTANT ROW", "VALUES CLAUSE"}
+	full := []string{"SCAN registry", "SCAN access_keys", "SCAN rules", "SCAN own", "SCAN below", "SCAN sizes", "SCAN CONSTANT ROW", "VALUES CLAUSE"}
 	for _, text := range meta.Statements() {
 		rows := must(db.Pool().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, slices.Repeat([]any{nil}, strings.Count(text, "$"))...))(t)
 		for rows.Next() {

@@ -238,6 +238,14 @@ func (s *Set) longest(repo string) (*Rule, string) {
 // Rules returns the rules in the order of their prefixes.
 func (s *Set) Rules() []*Rule { return slices.Clone(s.rules) }
 
+// Same says whether two rules do the same, whenever and by whom they were made.
+func (r *Rule) Same(other *Rule) bool {
+	return r.Prefix == other.Prefix && r.Kind == other.Kind && r.Upstream == other.Upstream &&
+		r.UpstreamPrefix == other.UpstreamPrefix && r.Credential == other.Credential && r.CustomRole == other.CustomRole &&
+		r.Window == other.Window && slices.Equal(r.Fixed, other.Fixed) && r.Off == other.Off &&
+		r.Prefetch == other.Prefetch && r.VerifyRanges == other.VerifyRanges
+}
+
 func (r *Rule) String() string { return fmt.Sprintf("%s -> %s", r.Prefix, r.Upstream) }
 
 // Tag is what is remembered of a tag.
