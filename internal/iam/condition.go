@@ -8,7 +8,7 @@ import (
 // Condition compares one condition key of a request with the values that a policy
 // has for it. Only ParsePolicy makes one.
 type Condition struct {
-	operator string // as written
+	name     string // operator and key as written, for reasons
 	key      string // in lower case
 	set      quantifier
 	negated  bool // the operator is a Not... one
@@ -28,9 +28,6 @@ const (
 
 // test says whether a request's value is as one in the policy.
 type test func(value string) bool
-
-// String returns operator and key, for reasons.
-func (c *Condition) String() string { return c.operator + " " + c.key }
 
 // holds says whether the condition holds for the values of its key.
 func (c *Condition) holds(values []string) bool {
@@ -105,7 +102,7 @@ func operators() []operator {
 // newCondition returns a condition without values, and how values become tests. ok
 // is false if there is no such operator.
 func newCondition(written, key string) (c Condition, values func(string) (test, error), ok bool) {
-	c = Condition{operator: written, key: strings.ToLower(key)}
+	c = Condition{name: written + " " + key, key: strings.ToLower(key)}
 	if written == "Null" {
 		c.null = true
 		return c, boolean, true

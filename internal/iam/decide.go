@@ -108,7 +108,7 @@ func (d Decision) Reason() string {
 	case d.Explicit:
 		return d.by.String() + " denies it"
 	case d.unmet != nil:
-		return fmt.Sprintf("no statement allows it; %s would, but its condition %s does not hold", d.nearly, d.unmet)
+		return fmt.Sprintf("no statement allows it; %s would, but its condition %s does not hold", d.nearly, d.unmet.name)
 	}
 	return "no statement allows it"
 }

@@ -68,7 +68,7 @@ func (c Caller) UserID() string {
 		return c.Account
 	}
 	sum := sha256.Sum256([]byte("weir user " + c.Account + " " + c.Name))
-	return "AIDA" + base32.StdEncoding.EncodeToString(sum[:10])
+	return "AIDA" + base32.StdEncoding.EncodeToString(sum[:])[:17]
 }
 
 // PullPolicy allows pulling, and filling the cache, of repositories whose ARN

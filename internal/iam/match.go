@@ -10,7 +10,9 @@ func match(pattern, s string, fold bool) bool {
 	for i < len(s) {
 		switch {
 		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, i
+			if star, mark = p, i; p == len(pattern)-1 {
+				return true
+			}
 			p++
 		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i] || fold && lower(pattern[p]) == lower(s[i])):
 			p++
