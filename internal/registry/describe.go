@@ -76,14 +76,20 @@ func (r *Registry) Repositories(ctx context.Context, c iam.Caller, names []strin
 	if err != nil {
 		return nil, "", err
 	}
-	if len(rows) > limit {
-		rows = rows[:limit]
-		next = rows[limit-1].Name
-	}
+	rows, last := page(rows, limit)
 	for _, row := range rows {
 		repos = append(repos, r.repository(row))
 	}
-	return repos, next, nil
+	return repos, last.Name, nil
+}
+
+// page cuts a list that may have one more than limit. last is the last that is left
+// if there are more, the zero value if there are not. A limit of 0 is a list of none.
+func page[T any](rows []T, limit int) (cut []T, last T) {
+	if limit > 0 && len(rows) > limit {
+		last = rows[limit-1]
+	}
+	return rows[:min(len(rows), limit)], last
 }
 
 func (r *Registry) repository(row meta.Repository) Repository {
@@ -123,10 +129,7 @@ func (r *Registry) ImageIDs(ctx context.Context, c iam.Caller, repo string, whic
 	if err != nil {
 		return nil, ImageID{}, err
 	}
-	if len(ids) > limit {
-		ids = ids[:limit]
-		next = ids[limit-1]
-	}
+	ids, next = page(ids, limit)
 	return ids, next, nil
 }
 
@@ -142,10 +145,7 @@ func (r *Registry) Images(ctx context.Context, c iam.Caller, repo string, which 
 	if err != nil {
 		return nil, "", err
 	}
-	if len(rows) > limit {
-		rows = rows[:limit]
-		next = rows[limit-1].Digest
-	}
+	rows, last := page(rows, limit)
 	for _, m := range rows {
 		image, err := r.image(ctx, row.Name, m)
 		if err != nil {
@@ -153,7 +153,7 @@ func (r *Registry) Images(ctx context.Context, c iam.Caller, repo string, which 
 		}
 		images = append(images, image)
 	}
-	return images, next, nil
+	return images, last.Digest, nil
 }
 
 // NamedImages returns the images called ids, each once, in their order. An ID with tag

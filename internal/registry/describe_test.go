@@ -85,6 +85,7 @@ func TestRepositories(t *testing.T) {
 		{"a page", root, nil, "", 2, []string{"hub/library/nginx", "hub/x/y"}, "hub/x/y", 0},
 		{"the next", root, nil, "hub/x/y", 2, []string{"old/app"}, "", 0},
 		{"after all", root, nil, "z", 2, nil, "", 0},
+		{"none", root, nil, "", 0, nil, "", 0},
 		{"named, in their order", root, []string{"old/app", "hub/x/y"}, "", 1, []string{"old/app", "hub/x/y"}, "", 0},
 		{"what a pull means by it", root, []string{"hub/nginx"}, "", 1, []string{"hub/library/nginx"}, "", 0},
 		{"one is not there", root, []string{"old/app", "hub/z"}, "", 1, nil, "", errs.RepoUnknown},

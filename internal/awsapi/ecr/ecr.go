@@ -1,0 +1,194 @@
+// Package ecr has Amazon ECR's operations, as the API model in the folder model says
+// them. Every operation of the model is known; docs/ecr.md tells for each whether it
+// answers as ECR does, and a test compares that page with the code.
+//
+// It guarantees:
+//   - An operation runs only for an input that satisfies every constraint of the
+//     model; one that does not is told all that is wrong with it.
+//   - An operation fails only with what the model declares for it, or with what every
+//     AWS operation may fail with.
+//   - A paging token is good for the operation and the filter that it was given for.
+//
+// What callers may do is decided below it, in registry, admin and auth.
+package ecr
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/admin"
+	"github.com/weir-registry/weir/internal/auth"
+	"github.com/weir-registry/weir/internal/awsapi"
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/registry"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+//go:generate go run ./gen model/ecr-2015-09-21.json .
+
+// Options of the service; all are required but Host.
+type Options struct {
+	Registry *registry.Registry
+	Admin    *admin.Admin
+	Auth     *auth.Auth
+	ID       string // registry ID
+	Region   string
+	Host     string // what repositoryUri begins with; "": the ECR-shaped name
+	PageKey  []byte // 32 bytes, for paging tokens
+}
+
+// Service returns ECR's operations.
+func Service(o Options) awsapi.Service {
+	return newService(o, o.Registry, o.Admin, o.Auth)
+}
+
+// images is what the operations ask of *registry.Registry.
+type images interface {
+	Describe(ctx context.Context, c iam.Caller) error
+	Repositories(ctx context.Context, c iam.Caller, names []string, after string, limit int) (repos []registry.Repository, next string, err error)
+	ImageIDs(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after registry.ImageID, limit int) (ids []registry.ImageID, next registry.ImageID, err error)
+	Images(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after digest.Digest, limit int) (images []registry.Image, next digest.Digest, err error)
+	NamedImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.Image, error)
+}
+
+// rules is what they ask of *admin.Admin.
+type rules interface {
+	CreateRule(ctx context.Context, c iam.Caller, in admin.RuleInput) (*rule.Rule, error)
+	Rules(ctx context.Context, c iam.Caller, prefixes []string, after string, limit int) (rules []*rule.Rule, next string, err error)
+	UpdateRule(ctx context.Context, c iam.Caller, prefix, credential, customRole string) (*rule.Rule, error)
+	DeleteRule(ctx context.Context, c iam.Caller, prefix string) (*rule.Rule, error)
+	ValidateRule(ctx context.Context, c iam.Caller, prefix string) (r *rule.Rule, failure string, err error)
+}
+
+// tokens is what they ask of *auth.Auth.
+type tokens interface {
+	Token(ctx context.Context, c iam.Caller) (token string, expires time.Time, err error)
+}
+
+// service is ECR of one registry.
+type service struct {
+	images images
+	rules  rules
+	tokens tokens
+
+	id, region string
+	host       string
+	pages      awsapi.Pages
+}
+
+func newService(o Options, i images, r rules, t tokens) awsapi.Service {
+	s := &service{images: i, rules: r, tokens: t, id: o.ID, region: o.Region, host: o.Host, pages: awsapi.NewPages(o.PageKey)}
+	if s.host == "" {
+		s.host = s.shapedHost(s.id)
+	}
+	built := s.built()
+	all := map[string]awsapi.Operation{}
+	for name, op := range operations {
+		all[name] = op.serve(name, built[name])
+	}
+	return awsapi.Service{Name: "ecr", Target: target, Signing: []string{signing}, Operations: all}
+}
+
+// built returns the operations that do something.
+func (s *service) built() map[string]handler {
+	return map[string]handler{
+		"GetAuthorizationToken":         handle(s.getAuthorizationToken, nil),
+		"DescribeRegistry":              handle(s.describeRegistry, nil),
+		"DescribeRepositories":          handle(s.describeRepositories, nil),
+		"ListImages":                    handle(s.listImages, nil),
+		"DescribeImages":                handle(s.describeImages, nil),
+		"CreatePullThroughCacheRule":    handle(s.createRule, ruleFailures),
+		"DescribePullThroughCacheRules": handle(s.describeRules, ruleFailures),
+		"UpdatePullThroughCacheRule":    handle(s.updateRule, ruleFailures),
+		"DeletePullThroughCacheRule":    handle(s.deleteRule, ruleFailures),
+		"ValidatePullThroughCacheRule":  handle(s.validateRule, ruleFailures),
+	}
+}
+
+// shapedHost is a registry's host name as ECR's own clients check it.
+func (s *service) shapedHost(id string) string {
+	return id + ".dkr.ecr." + s.region + ".amazonaws.com"
+}
+
+// operation is what the model says of an operation.
+type operation struct {
+	input  string   // name of its shape
+	errors []string // that it declares
+}
+
+// handler is an operation that is built. The zero handler is one that is not.
+type handler struct {
+	run      func(ctx context.Context, c *awsapi.Call, in []byte) (any, error)
+	failures map[errs.Code]string // named otherwise than in awsapi's table
+}
+
+func handle[In, Out any](f func(ctx context.Context, c *awsapi.Call, in In) (Out, error), failures map[errs.Code]string) handler {
+	return handler{func(ctx context.Context, c *awsapi.Call, body []byte) (any, error) {
+		var in In
+		if err := json.Unmarshal(body, &in); err != nil { // it was checked
+			return nil, err
+		}
+		return f(ctx, c, in)
+	}, failures}
+}
+
+func (op operation) serve(name string, h handler) awsapi.Operation {
+	return func(ctx context.Context, c *awsapi.Call, body []byte) (any, error) {
+		in, problems, err := check(op.input, body)
+		var syntax errSyntax
+		switch {
+		case errors.As(err, &syntax):
+			return nil, awsapi.Except("SerializationException", errs.ParamInvalid, "%s", syntax.what)
+		case err != nil:
+			return nil, err
+		case len(problems) > 0:
+			return nil, awsapi.Except(op.invalid(), errs.ParamInvalid, "%s", message(problems))
+		case h.run == nil:
+			return nil, awsapi.Except(op.invalid(), errs.Unsupported, "%s is not built yet in weir, and nothing was changed. What is built is in docs/ecr.md.", name)
+		}
+		out, err := h.run(ctx, c, in)
+		if err != nil {
+			return nil, op.failed(err, h.failures)
+		}
+		return out, nil
+	}
+}
+
+// invalid is the operation's name for a malformed input.
+func (op operation) invalid() string {
+	const usual = "InvalidParameterException"
+	if slices.Contains(op.errors, usual) {
+		return usual
+	}
+	return "ValidationException"
+}
+
+// failed gives err a name that clients of the operation may expect.
+func (op operation) failed(err error, failures map[errs.Code]string) error {
+	code := errs.CodeOf(err)
+	if code == errs.Internal {
+		return err
+	}
+	name := awsapi.NameOf(err)
+	if own := failures[code]; own != "" && slices.Contains(op.errors, own) {
+		name = own
+	} else if !slices.Contains(op.errors, name) && !slices.Contains(always, name) {
+		name = op.invalid()
+	}
+	if name == awsapi.NameOf(err) {
+		return err
+	}
+	return awsapi.Rename(err, name)
+}
+
+// always is what every AWS operation may fail with.
+var always = []string{
+	"AccessDeniedException", "UnrecognizedClientException", "ThrottlingException", "ServiceUnavailableException",
+	"ServerException", "SerializationException",
+}
