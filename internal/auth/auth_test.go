@@ -51,7 +51,7 @@ func (r *rows) PutKey(_ context.Context, k meta.Key) error {
 	return r.err
 }
 
-func newKeys(t *testing.T) *seal.Keys {
+func newKeys(t testing.TB) *seal.Keys {
 	t.Helper()
 	keys, err := seal.Open(vfstest.NewMem(nil), "keys")
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/weir-registry/weir/internal/auth"
 	"github.com/weir-registry/weir/internal/awsapi"
 	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/seal"
 	"github.com/weir-registry/weir/internal/vfs/vfstest"
@@ -47,10 +48,11 @@ type echo struct {
 // face is the protocol with a service of the test's own.
 type face struct {
 	http.Handler
-	now  time.Time
-	ran  int // operations
-	fail error
-	log  bytes.Buffer
+	now    time.Time
+	ran    int // operations
+	caller iam.Caller
+	fail   error
+	log    bytes.Buffer
 }
 
 func newFace(t *testing.T) *face {
@@ -71,6 +73,7 @@ func newFace(t *testing.T) *face {
 		Operations: map[string]awsapi.Operation{
 			"Echo": awsapi.JSON(func(_ context.Context, c *awsapi.Call, in echo) (echo, error) {
 				f.ran++
+				f.caller = c.Caller
 				c.About("a/b", "1")
 				return echo{in.Text, c.Caller.Name}, f.fail
 			}),

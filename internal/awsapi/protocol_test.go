@@ -1,6 +1,7 @@
 package awsapi_test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +34,20 @@ func TestEcho(t *testing.T) {
 		if !strings.Contains(log, want) {
 			t.Errorf("no %q in the access line %s", want, log)
 		}
+	}
+}
+
+// TestContext: an operation's caller has what conditions of policies are about.
+func TestContext(t *testing.T) {
+	f := newFace(t)
+	r := parse(t, sdk(t, "POST", "http://weir.example/", `{}`, target("Test_1.Echo"), "test", f.now, example))
+	r.RemoteAddr, r.TLS = "192.0.2.7:1234", &tls.ConnectionState{}
+	before := time.Now()
+	if a := f.do(t, r); a.status != 200 {
+		t.Fatalf("%d %s %s", a.status, a.code, a.message)
+	}
+	if c := f.caller.Context; c.SourceIP.String() != "192.0.2.7" || !c.TLS || c.Time.Before(before) {
+		t.Errorf("context is %+v", c)
 	}
 }
 

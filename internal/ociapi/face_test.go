@@ -34,11 +34,13 @@ type script struct {
 	info     registry.BlobInfo
 	err      error
 
-	calls []string
+	calls   []string
+	callers []iam.Caller
 }
 
 func (s *script) called(what string, c iam.Caller, repo, ref string) {
 	s.calls = append(s.calls, fmt.Sprintf("%s %s %s by %s", what, repo, ref, c.Name))
+	s.callers = append(s.callers, c)
 }
 
 func (s *script) Manifest(_ context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*registry.Manifest, error) {
@@ -126,6 +128,7 @@ func (k keys) PutKey(_ context.Context, key meta.Key) error { k[key.ID] = key; r
 // server is the face on loopback with a root key.
 type server struct {
 	*httptest.Server
+	who        *auth.Auth
 	script     *script
 	log        bytes.Buffer
 	id, secret string
@@ -145,7 +148,7 @@ func start(t *testing.T, s *script, anonymous ...string) *server {
 		o.Anonymous = []auth.AnonymousRule{{CIDRs: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Repositories: anonymous}}
 	}
 	who := auth.New(keys{}, sealed, o)
-	srv := &server{script: s}
+	srv := &server{who: who, script: s}
 	if srv.id, srv.secret, _, err = who.CreateRoot(t.Context(), "123456789012"); err != nil {
 		t.Fatal(err)
 	}
