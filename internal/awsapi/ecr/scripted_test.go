@@ -1,0 +1,142 @@
+package ecr_test
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/admin"
+	"github.com/weir-registry/weir/internal/awsapi"
+	"github.com/weir-registry/weir/internal/awsapi/ecr"
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/registry"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+// script answers everything with an error, or with little if that is nil.
+type script struct{ err error }
+
+func (s *script) Describe(context.Context, iam.Caller) error { return s.err }
+
+func (s *script) Repositories(context.Context, iam.Caller, []string, string, int) ([]registry.Repository, string, error) {
+	return nil, "", s.err
+}
+
+func (s *script) ImageIDs(context.Context, iam.Caller, string, registry.Tagged, registry.ImageID, int) ([]registry.ImageID, registry.ImageID, error) {
+	return nil, registry.ImageID{}, s.err
+}
+
+func (s *script) Images(context.Context, iam.Caller, string, registry.Tagged, digest.Digest, int) ([]registry.Image, digest.Digest, error) {
+	return nil, "", s.err
+}
+
+func (s *script) NamedImages(context.Context, iam.Caller, string, []registry.ImageID) ([]registry.Image, error) {
+	return nil, s.err
+}
+
+func (s *script) CreateRule(context.Context, iam.Caller, admin.RuleInput) (*rule.Rule, error) {
+	return &rule.Rule{}, s.err
+}
+
+func (s *script) Rules(context.Context, iam.Caller, []string, string, int) ([]*rule.Rule, string, error) {
+	return nil, "", s.err
+}
+
+func (s *script) UpdateRule(context.Context, iam.Caller, string, string, string) (*rule.Rule, error) {
+	return &rule.Rule{}, s.err
+}
+
+func (s *script) DeleteRule(context.Context, iam.Caller, string) (*rule.Rule, error) {
+	return &rule.Rule{}, s.err
+}
+
+func (s *script) ValidateRule(context.Context, iam.Caller, string) (*rule.Rule, string, error) {
+	return &rule.Rule{}, "", s.err
+}
+
+func (s *script) Token(context.Context, iam.Caller) (string, time.Time, error) {
+	return "", time.Time{}, s.err
+}
+
+// TestDeclared: whatever goes wrong behind an operation, its clients get an exception
+// that they know.
+func TestDeclared(t *testing.T) {
+	m := readModel(t)
+	behind := &script{}
+	s := start(t, ecr.Options{}, func(o ecr.Options) awsapi.Service { return ecr.NewScripted(o, behind, behind, behind) })
+	common := []string{"AccessDeniedException", "UnrecognizedClientException", "ThrottlingException", "ServiceUnavailableException"}
+	built := ecr.Built()
+	for _, name := range slices.Sorted(maps.Keys(m.Operations)) {
+		t.Run(name, func(t *testing.T) {
+			in, err := json.Marshal(m.good(t, m.Operations[name].Input.Shape))
+			if err != nil {
+				t.Fatal(err)
+			}
+			behind.err = nil
+			status, body := s.call(t, name, strings.TrimSuffix(string(in), "}")+map[bool]string{true: "", false: ","}[string(in) == "{}"]+`"unknown":[1]}`)
+			if !built[name] {
+				exception, message := failure(t, body)
+				if status != 400 || exception != m.invalid(name) || !strings.Contains(message, name+" is not built yet") {
+					t.Errorf("%d %s", status, body)
+				}
+				return
+			}
+			if status != 200 {
+				t.Errorf("%s: %d %s", in, status, body)
+			}
+			for _, code := range errs.Codes() {
+				behind.err = errs.New(code, "words of %s", code)
+				status, body := s.call(t, name, string(in))
+				exception, message := failure(t, body)
+				if !m.declares(name, exception) && !slices.Contains(common, exception) {
+					t.Errorf("%s: %s is not declared", code, exception)
+				}
+				if code != errs.Internal && message != "words of "+code.String() {
+					t.Errorf("%s: message %q", code, message)
+				}
+				if server := exception == "ServerException" || exception == "ServiceUnavailableException"; status < 400 || server != (status >= 500) {
+					t.Errorf("%s: %s with status %d", code, exception, status)
+				}
+			}
+		})
+	}
+}
+
+func TestNames(t *testing.T) {
+	behind := &script{}
+	s := start(t, ecr.Options{}, func(o ecr.Options) awsapi.Service { return ecr.NewScripted(o, behind, behind, behind) })
+	const prefix = `{"ecrRepositoryPrefix":"hub","upstreamRegistryUrl":"a.example"}`
+	for _, tt := range []struct {
+		op, in    string
+		code      errs.Code
+		exception string
+	}{
+		{"CreatePullThroughCacheRule", prefix, errs.RuleExists, "PullThroughCacheRuleAlreadyExistsException"},
+		{"CreatePullThroughCacheRule", prefix, errs.UnsupportedUpstream, "UnsupportedUpstreamRegistryException"},
+		{"CreatePullThroughCacheRule", prefix, errs.SecretUnknown, "SecretNotFoundException"},
+		{"CreatePullThroughCacheRule", prefix, errs.LimitExceeded, "LimitExceededException"},
+		{"CreatePullThroughCacheRule", prefix, errs.ParamInvalid, "InvalidParameterException"},
+		{"UpdatePullThroughCacheRule", prefix, errs.SecretUnknown, "SecretNotFoundException"},
+		{"UpdatePullThroughCacheRule", prefix, errs.RuleUnknown, "PullThroughCacheRuleNotFoundException"},
+		{"UpdatePullThroughCacheRule", prefix, errs.Conflict, "ValidationException"},
+		{"DeletePullThroughCacheRule", prefix, errs.Conflict, "ValidationException"},
+		{"ValidatePullThroughCacheRule", prefix, errs.RuleUnknown, "PullThroughCacheRuleNotFoundException"},
+		{"ListImages", `{"repositoryName":"a/b"}`, errs.RepoUnknown, "RepositoryNotFoundException"},
+		{"DescribeImages", `{"repositoryName":"a/b"}`, errs.ManifestUnknown, "ImageNotFoundException"},
+		{"DescribeImages", `{"repositoryName":"a/b"}`, errs.Denied, "AccessDeniedException"},
+		{"GetAuthorizationToken", ``, errs.Internal, "ServerException"},
+	} {
+		behind.err = errs.New(tt.code, "words")
+		_, body := s.call(t, tt.op, tt.in)
+		if exception, _ := failure(t, body); exception != tt.exception {
+			t.Errorf("%s, %s: %s, want %s", tt.op, tt.code, body, tt.exception)
+		}
+	}
+}
