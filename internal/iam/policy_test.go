@@ -351,9 +351,9 @@ func TestCallers(t *testing.T) {
 			}
 		})
 	}
-	bob := ann()
+	again, bob := ann(), ann()
 	bob.Name = "bob"
-	if ann().UserID() != ann().UserID() || ann().UserID() == bob.UserID() {
+	if ann().UserID() != again.UserID() || again.UserID() == bob.UserID() {
 		t.Error("IDs do not follow from names")
 	}
 }
