@@ -31,7 +31,9 @@ import (
 	"github.com/weir-registry/weir/internal/blob/disk"
 	"github.com/weir-registry/weir/internal/cert"
 	"github.com/weir-registry/weir/internal/config"
+	"github.com/weir-registry/weir/internal/httpx"
 	"github.com/weir-registry/weir/internal/meta"
+	"github.com/weir-registry/weir/internal/metrics"
 	"github.com/weir-registry/weir/internal/ociapi"
 	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/registry"
@@ -58,6 +60,8 @@ type Weir struct {
 	db       *meta.DB
 	cert     *cert.Pair   // nil: plain http
 	oci, aws http.Handler // the faces
+	metrics  *metrics.Metrics
+	who      *auth.Auth
 	draining atomic.Bool
 	closers  []func() error // in the order in which things were opened
 }
@@ -155,7 +159,18 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	if err := w.openRootKey(ctx, who); err != nil {
 		return nil, err
 	}
-	w.oci = ociapi.New(reg, who, w.log)
+	w.who = who
+	w.metrics = metrics.New(metrics.Sources{
+		Upstreams: ups.client.Stats,
+		Cache:     cache.State,
+		Spools:    spools.Active,
+		Disk:      w.dir.Space,
+		KeepFree:  c.Storage.KeepFree.Of,
+		Expires:   w.expires(),
+	})
+	w.oci = ociapi.New(reg, who, w.log, func(rw *httpx.ResponseWriter) {
+		w.metrics.Served(rw.Cache, rw.Status(), rw.Bytes())
+	})
 	w.aws = awsapi.New(
 		awsapi.Options{Auth: who, Logger: w.log},
 		sts.Service(w.Registry.ID),

@@ -36,6 +36,8 @@ func TestListeners(t *testing.T) {
 		{"registry at the metrics'", "GET", s.Others[1], "/v2/", 404, "nothing is here"},
 		{"API", "POST", s.Addr, "/", 400, `{"__type":`},
 		{"API at the registry's", "POST", s.Others[0], "/", 404, "nothing is here: the registry is at /v2/\n"},
+		{"metrics", "GET", s.Others[1], "/metrics", 200, "# HELP "},
+		{"metrics at the API's", "GET", s.Addr, "/metrics", 404, "nothing is here"},
 		{"health of the API", "GET", s.Addr, "/healthz", 200, "ok\n"},
 		{"health of the registry", "GET", s.Others[0], "/readyz", 200, "ready\n"},
 		{"health of the metrics", "GET", s.Others[1], "/readyz", 200, "ready\n"},
@@ -141,5 +143,31 @@ func TestRenewal(t *testing.T) {
 	}
 	if serial() != second {
 		t.Error("after the log had it, the certificate was another")
+	}
+}
+
+// TestScrape asks for the metrics where everything else is, too.
+func TestScrape(t *testing.T) {
+	s := weirtest.Start(t, "anonymous: [{cidr: [127.0.0.0/8], repositories: [\"quay/*\"]}]\n")
+	read(t, s.Do("GET", "/v2/", nil))
+	resp := s.Do("GET", "/metrics", nil)
+	if got := read(t, resp); resp.StatusCode != 200 || !strings.Contains(got, "\nweir_requests_total{class=\"2xx\"} 1\n") || strings.Contains(got, s.Key.ID) {
+		t.Errorf("%s\n%s", resp.Status, got)
+	}
+	for what, login := range map[string][2]string{"no key": {}, "wrong secret": {s.Key.ID, "wrong"}} {
+		req, err := http.NewRequest("GET", "http://"+s.Addr+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if login[0] != "" {
+			req.SetBasicAuth(login[0], login[1])
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, resp); resp.StatusCode != 401 || strings.Contains(got, "weir_") || resp.Header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s: %s %q", what, resp.Status, got)
+		}
 	}
 }

@@ -78,6 +78,7 @@ func (w *Weir) Serve(ctx context.Context, listeners ...Listener) error {
 // no http.ServeMux, because that answers paths with ".." or "//" by a redirect
 // before the face sees them.
 func (w *Weir) route(a config.Address) http.Handler {
+	scrapes := w.scrapes(a)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case a.Registry && (path == "/v2" || strings.HasPrefix(path, "/v2/")):
@@ -86,6 +87,8 @@ func (w *Weir) route(a config.Address) http.Handler {
 			answer(rw, http.StatusOK, "ok")
 		case path == "/readyz":
 			w.ready(rw, r)
+		case a.Metrics && path == "/metrics" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+			scrapes.ServeHTTP(rw, r)
 		case a.API && path == "/" && r.Method == http.MethodPost:
 			w.aws.ServeHTTP(rw, r)
 		default:
@@ -102,6 +105,9 @@ func elsewhere(a config.Address) string {
 	}
 	if a.API {
 		has = append(has, "the API is POST /")
+	}
+	if a.Metrics {
+		has = append(has, "metrics are at /metrics")
 	}
 	return "nothing is here: " + strings.Join(has, ", ")
 }

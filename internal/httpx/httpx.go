@@ -34,6 +34,10 @@ type Options struct {
 	// Required. It must not send the text of an error without an errs.Code.
 	WriteError func(w *ResponseWriter, r *http.Request, err error)
 
+	// Seen is told of each request when its answer is over; nil: nobody is. It must
+	// be quick and must not keep w.
+	Seen func(w *ResponseWriter)
+
 	Logger  *slog.Logger  // nil: slog.Default()
 	MaxBody int64         // longest request body in bytes; 0: 1 MiB
 	Stall   time.Duration // how long a client may take or send nothing; 0: 30 s
@@ -88,6 +92,9 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	w.renew() // for what net/http still holds back
 	h.log(w, r, time.Since(start), err, abort)
+	if h.Seen != nil {
+		h.Seen(w)
+	}
 	if abort {
 		panic(http.ErrAbortHandler)
 	}

@@ -57,6 +57,9 @@ func (w *ResponseWriter) ID() string { return w.id }
 // Status returns the status that was written, 0 if none was yet.
 func (w *ResponseWriter) Status() int { return w.status }
 
+// Bytes returns how many bytes of the body were written.
+func (w *ResponseWriter) Bytes() int64 { return w.bytes }
+
 // Err returns the first failure to write the body, for callers of functions that
 // swallow it, as http.ServeContent does.
 func (w *ResponseWriter) Err() error { return w.failed }

@@ -152,7 +152,7 @@ func start(t *testing.T, s *script, anonymous ...string) *server {
 	if srv.id, srv.secret, _, err = who.CreateRoot(t.Context(), "123456789012"); err != nil {
 		t.Fatal(err)
 	}
-	srv.Server = httptest.NewServer(ociapi.NewScripted(s, who, slog.New(slog.NewTextHandler(&srv.log, nil))))
+	srv.Server = httptest.NewServer(ociapi.NewScripted(s, who, slog.New(slog.NewTextHandler(&srv.log, nil)), nil))
 	t.Cleanup(srv.Close)
 	return srv
 }

@@ -73,14 +73,14 @@ type face struct {
 }
 
 // New returns the handler of /v2/. It must see URLs as they came: a mux that
-// cleans paths before it would change what is asked.
-func New(reg *registry.Registry, who *auth.Auth, log *slog.Logger) http.Handler {
-	return newFace(plane{reg}, who, log)
+// cleans paths before it would change what is asked. seen is httpx.Options.Seen.
+func New(reg *registry.Registry, who *auth.Auth, log *slog.Logger, seen func(*httpx.ResponseWriter)) http.Handler {
+	return newFace(plane{reg}, who, log, seen)
 }
 
-func newFace(reg puller, who *auth.Auth, log *slog.Logger) http.Handler {
+func newFace(reg puller, who *auth.Auth, log *slog.Logger, seen func(*httpx.ResponseWriter)) http.Handler {
 	f := &face{reg, who}
-	return httpx.New(httpx.Options{WriteError: writeError, Logger: log}, f.serve)
+	return httpx.New(httpx.Options{WriteError: writeError, Seen: seen, Logger: log}, f.serve)
 }
 
 func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {

@@ -178,6 +178,7 @@ func (c *Cache) notNow(r *rule.Rule, key refKey) error {
 
 // stale serves a held tag whose check was not made or failed with err.
 func (c *Cache) stale(ctx context.Context, r *rule.Rule, repo, tag string, err error) (Answer, error) {
+	c.rules.stale(r.Prefix)
 	t, terr := c.Index.Tag(ctx, repo, tag) // the check may have changed it
 	if terr != nil {
 		return Answer{}, terr

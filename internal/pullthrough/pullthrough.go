@@ -102,6 +102,7 @@ type Cache struct {
 	heads   headless
 	budgets budgets
 	recent  recent
+	rules   rules
 
 	mu      sync.Mutex
 	ingests map[blob.Key]*ingest
@@ -191,6 +192,9 @@ func quotaKey(r *rule.Rule) string { return r.Upstream + " " + r.Account() }
 // the quota and the reference. counted is false for blobs, which no quota counts.
 func (c *Cache) note(r *rule.Rule, key refKey, counted, head bool, err error) {
 	if err == nil {
+		if counted {
+			c.rules.checked(r.Prefix)
+		}
 		c.paths.ok(r.Upstream)
 		c.answers.drop(key)
 		return

@@ -210,6 +210,7 @@ func (r *Registry) send(ctx context.Context, e *endpoint, u *url.URL, q *asked, 
 		t = pool.blob
 	}
 	res, err := t.RoundTrip(req)
+	r.h.tally.count(ctx, q, res, err)
 	if err != nil {
 		return nil, r.transport(ctx, e, u, q, scrubbed(err, req))
 	}

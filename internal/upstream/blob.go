@@ -18,7 +18,7 @@ import (
 //
 // The body begins at byte start of the blob: at offset, or at 0 where the upstream
 // ignores ranges and sends all. total is the size of the whole blob, -1 if the upstream
-// does not say. The body is net/http's own, has no deadline but ctx, and may end early
+// does not say. The body has no deadline but ctx, and may end early
 // (io.ErrUnexpectedEOF) or, where total is -1, never; the caller verifies and closes it.
 //
 // A range that the blob does not have is errs.RangeInvalid, a compressed body

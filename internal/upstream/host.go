@@ -35,6 +35,7 @@ type host struct {
 	proxy     func(*url.URL) (*url.URL, error)
 	direct    pool
 	proxied   pool
+	tally     tally
 
 	mu         sync.Mutex
 	private    map[string]bool      // host:port that were found at an address that is not public
