@@ -17,6 +17,7 @@ import (
 const (
 	describeRegistry     = "ecr:DescribeRegistry"
 	describeRepositories = "ecr:DescribeRepositories"
+	listTags             = "ecr:ListTagsForResource"
 )
 
 // emptyConfig is the config of an artifact that says by its artifactType what it is.
@@ -81,6 +82,13 @@ func (r *Registry) Repositories(ctx context.Context, c iam.Caller, names []strin
 		repos = append(repos, r.repository(row))
 	}
 	return repos, last.Name, nil
+}
+
+// DescribeTags decides whether c may know of a repository's resource tags. There are
+// none. Errors: as Repositories.
+func (r *Registry) DescribeTags(ctx context.Context, c iam.Caller, repo string) error {
+	_, err := r.described(ctx, c, listTags, repo)
+	return err
 }
 
 // page cuts a list that may have one more than limit. last is the last that is left

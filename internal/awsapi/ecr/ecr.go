@@ -52,6 +52,7 @@ func Service(o Options) awsapi.Service {
 type images interface {
 	Describe(ctx context.Context, c iam.Caller) error
 	Repositories(ctx context.Context, c iam.Caller, names []string, after string, limit int) (repos []registry.Repository, next string, err error)
+	DescribeTags(ctx context.Context, c iam.Caller, repo string) error
 	ImageIDs(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after registry.ImageID, limit int) (ids []registry.ImageID, next registry.ImageID, err error)
 	Images(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after digest.Digest, limit int) (images []registry.Image, next digest.Digest, err error)
 	NamedImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.Image, error)
@@ -101,6 +102,7 @@ func (s *service) built() map[string]handler {
 		"GetAuthorizationToken":         handle(s.getAuthorizationToken, nil),
 		"DescribeRegistry":              handle(s.describeRegistry, nil),
 		"DescribeRepositories":          handle(s.describeRepositories, nil),
+		"ListTagsForResource":           handle(s.listTags, nil),
 		"ListImages":                    handle(s.listImages, nil),
 		"DescribeImages":                handle(s.describeImages, nil),
 		"CreatePullThroughCacheRule":    handle(s.createRule, ruleFailures),

@@ -101,6 +101,28 @@ func (s *service) repository(r registry.Repository) Repository {
 	}
 }
 
+// repositoryARN is the form of a repository's ARN.
+var repositoryARN = regexp.MustCompile(`^arn:aws:ecr:([a-z0-9-]+):([0-9]{12}):repository/(.+)$`)
+
+// listTags tells that a repository has no resource tags: they cannot be set yet.
+// Terraform asks for them with each look at a repository.
+func (s *service) listTags(ctx context.Context, c *awsapi.Call, in ListTagsForResourceRequest) (*ListTagsForResourceResponse, error) {
+	arn := repositoryARN.FindStringSubmatch(in.ResourceArn)
+	invalid := errs.New(errs.ParamInvalid, "%s", problem("resourceArn", "Invalid ARN"))
+	if arn == nil || arn[1] != s.region {
+		return nil, invalid
+	}
+	c.About(arn[3], "")
+	if err := s.elsewhere(arn[3], arn[2]); err != nil {
+		return nil, err
+	}
+	err := s.images.DescribeTags(ctx, c.Caller, arn[3])
+	if errs.CodeOf(err) == errs.NameInvalid {
+		return nil, invalid
+	}
+	return &ListTagsForResourceResponse{}, err
+}
+
 // tagged is a filter's tagStatus. none says that no image has the imageStatus that
 // it names: every image is active here.
 func tagged(tagStatus, imageStatus string) (which registry.Tagged, none bool) {

@@ -23,6 +23,8 @@ import (
 // script answers everything with an error, or with little if that is nil.
 type script struct{ err error }
 
+func (s *script) DescribeTags(context.Context, iam.Caller, string) error { return s.err }
+
 func (s *script) Describe(context.Context, iam.Caller) error { return s.err }
 
 func (s *script) Repositories(context.Context, iam.Caller, []string, string, int) ([]registry.Repository, string, error) {
@@ -75,7 +77,11 @@ func TestDeclared(t *testing.T) {
 	built := ecr.Built()
 	for _, name := range slices.Sorted(maps.Keys(m.Operations)) {
 		t.Run(name, func(t *testing.T) {
-			in, err := json.Marshal(m.good(t, m.Operations[name].Input.Shape))
+			input := m.good(t, m.Operations[name].Input.Shape).(map[string]any)
+			if name == "ListTagsForResource" { // the model does not say what an ARN is like
+				input["resourceArn"] = "arn:aws:ecr:local:123456789012:repository/a/b"
+			}
+			in, err := json.Marshal(input)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +104,8 @@ func TestDeclared(t *testing.T) {
 				if !m.declares(name, exception) && !slices.Contains(common, exception) {
 					t.Errorf("%s: %s is not declared", code, exception)
 				}
-				if code != errs.Internal && message != "words of "+code.String() {
+				own := code == errs.NameInvalid && name == "ListTagsForResource"
+				if code != errs.Internal && !own && message != "words of "+code.String() {
 					t.Errorf("%s: message %q", code, message)
 				}
 				if server := exception == "ServerException" || exception == "ServiceUnavailableException"; status < 400 || server != (status >= 500) {

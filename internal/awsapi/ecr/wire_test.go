@@ -24,6 +24,11 @@ func TestWire(t *testing.T) {
 			`"imageManifestMediaType":"application/vnd.oci.image.manifest.v1+json","imagePushedAt":1772366400.250,"imageSizeInBytes":7,"imageStatus":"ACTIVE",` +
 			`"lastRecordedPullTime":1772366400.250,"registryId":"123456789012","repositoryName":"hub/app"}]}`},
 		{"DescribeRegistry", `{}`, `{"registryId":"123456789012","replicationConfiguration":{"rules":[]}}`},
+		{"ListTagsForResource", `{"resourceArn":"arn:aws:ecr:local:123456789012:repository/hub/app"}`, `{}`},
+		{"ListTagsForResource", `{"resourceArn":"arn:aws:ecr:local:123456789012:repository/no/app"}`, `{"__type":"RepositoryNotFoundException","message":"The repository with name 'no/app' does not exist in the registry with id '123456789012'"}`},
+		{"ListTagsForResource", `{"resourceArn":"arn:aws:ecr:local:999999999999:repository/hub/app"}`, `{"__type":"RepositoryNotFoundException","message":"The repository with name 'hub/app' does not exist in the registry with id '999999999999'"}`},
+		{"ListTagsForResource", `{"resourceArn":"arn:aws:s3:::bucket"}`, `{"__type":"InvalidParameterException","message":"Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN'"}`},
+		{"ListTagsForResource", `{"resourceArn":"arn:aws:ecr:local:123456789012:repository/A"}`, `{"__type":"InvalidParameterException","message":"Invalid parameter at 'resourceArn' failed to satisfy constraint: 'Invalid ARN'"}`},
 		{"ListImages", `{"repositoryName":"no/app"}`, `{"__type":"RepositoryNotFoundException","message":"The repository with name 'no/app' does not exist in the registry with id '123456789012'"}`},
 	} {
 		_, got := s.call(t, tt.op, tt.in)
