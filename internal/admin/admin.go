@@ -10,7 +10,7 @@
 //   - Secrets' values and access keys' secrets are sealed before they are stored, each
 //     for its own place. The secret of an access key is returned once, by CreateKey.
 //   - A secret that is past its recovery window is gone for every method; its rows go
-//     at the next start, or with the next list, creation or look at it.
+//     at the next start, or with the next creation or list of secrets.
 //
 // It does not look at repositories: deleting a rule stops caching and removes nothing
 // that is held. Other processes on the same PostgreSQL see changed rules when they
@@ -19,12 +19,12 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/weir-registry/weir/internal/errs"
-	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/seal"
@@ -44,6 +44,7 @@ type Options struct {
 	// is created there takes their place.
 	Builtin []rule.Rule
 
+	Logger   *slog.Logger                                  // nil: slog.Default()
 	Changed  func(*rule.Set)                               // called with the rules at New, and after each change, one call at a time; nil: nobody is told
 	Validate func(ctx context.Context, r *rule.Rule) error // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused
 	Strict   bool                                          // only what ECR itself takes: its upstreams, its limits
@@ -70,19 +71,47 @@ func New(ctx context.Context, o Options) (*Admin, error) {
 	if o.Changed == nil {
 		o.Changed = func(*rule.Set) {}
 	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
 	a := &Admin{o: o, turn: make(chan struct{}, 1), parsed: map[string]parsedPolicies{}}
-	set, problems := rule.NewSet(o.Declared)
-	for _, err := range problems {
+	if err := a.declare(ctx); err != nil {
 		return nil, err
 	}
-	a.rules.Store(set)
-	a.o.Changed(set)
+	if err := a.o.DB.PurgeSecrets(ctx, a.now()); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 
-// parsedPolicies is what a principal's stored policies say.
-type parsedPolicies struct {
-	policies []iam.Policy
+// now is the time as it can be stored.
+func (a *Admin) now() time.Time { return a.o.Now().UTC().Truncate(time.Microsecond) }
+
+// anything is the resource of actions that are on nothing in particular.
+const anything = "*"
+
+// page is how many rows to ask for, to know whether there are more than limit.
+func page(limit int) int {
+	if limit < 1 {
+		return meta.Everything
+	}
+	return limit + 1
 }
 
-func notBuilt() error { return errs.New(errs.Unsupported, "not built yet") }
+// next cuts what page asked for to limit, and returns the name to go on after.
+func next[T any](all []T, limit int, name func(T) string) ([]T, string) {
+	if limit < 1 || len(all) <= limit {
+		return all, ""
+	}
+	return all[:limit], name(all[limit-1])
+}
+
+// random returns n random characters of an alphabet whose length divides 256.
+func random(n int, alphabet string) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	for i := range b {
+		b[i] = alphabet[int(b[i])%len(alphabet)]
+	}
+	return string(b)
+}
