@@ -143,7 +143,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Logger:   w.log,
 	})
 	w.closers = append(w.closers, func() error { cache.Close(); return nil })
-	reg := registry.New(registry.Options{ID: w.Registry.ID, Region: w.Registry.Region, Rules: c.RuleSet(), Cache: cache})
+	reg := registry.New(registry.Options{ID: w.Registry.ID, Region: w.Registry.Region, Rules: c.RuleSet(), Cache: cache, DB: w.db})
 
 	// Who is asking, and the faces.
 	keys, err := seal.Open(w.dir, "keys")
