@@ -94,10 +94,15 @@ func (s *Service) title(op string) string {
 // translate gives a failure the service's own name, unless the operation has.
 func (s *Service) translate(err error) error {
 	var x *exception
-	if e := errs.As(err); e != nil && !errors.As(err, &x) && s.Exceptions[e.Code] != "" {
-		return &exception{name: s.Exceptions[e.Code], err: e}
+	code := errs.CodeOf(err)
+	if errors.As(err, &x) || s.Exceptions[code] == "" {
+		return err
 	}
-	return err
+	e := errs.As(err)
+	if e == nil {
+		e = errs.Wrap(errs.Internal, err, "internal error")
+	}
+	return &exception{name: s.Exceptions[code], status: wireOf(code).status, err: e}
 }
 
 // Options of a handler.

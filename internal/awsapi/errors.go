@@ -116,7 +116,10 @@ func answerTo(w *httpx.ResponseWriter, err error) (out wire, msg string) {
 	}
 	var x *exception
 	if errors.As(err, &x) {
-		out, msg = wire{x.name, cmp.Or(x.status, http.StatusBadRequest)}, x.err.Msg+x.detail
+		out = wire{x.name, cmp.Or(x.status, http.StatusBadRequest)}
+		if x.err.Code != errs.Internal {
+			msg = x.err.Msg + x.detail
+		}
 	}
 	return out, msg
 }

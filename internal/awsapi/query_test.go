@@ -81,7 +81,7 @@ func TestQueryErrorTable(t *testing.T) {
 
 // A service's own names stand before the common ones, and an operation's before those.
 func TestExceptions(t *testing.T) {
-	own := awsapi.Service{Exceptions: map[errs.Code]string{errs.Conflict: "Own"}}
+	own := awsapi.Service{Exceptions: map[errs.Code]string{errs.Conflict: "Own", errs.Internal: "OwnFault"}}
 	for _, test := range []struct {
 		name string
 		err  error
@@ -91,11 +91,13 @@ func TestExceptions(t *testing.T) {
 		{"wrapped", fmt.Errorf("x: %w", errs.New(errs.Conflict, "why")), "Own"},
 		{"operation's", awsapi.Except("Operations", errs.Conflict, "why"), "Operations"},
 		{"common", errs.New(errs.Denied, "why"), "AccessDenied"},
-		{"none", errors.New("row 7"), "InternalFailure"},
+		{"fault", errors.New("row 7"), "OwnFault"},
 		{"output without XML", nil, "InternalFailure"},
 	} {
-		if _, code, message := query(t, own, test.err); code != test.code || message != "why" && code != "InternalFailure" || strings.Contains(message, "row 7") {
-			t.Errorf("%s: %s, %s; want %s", test.name, code, message, test.code)
+		status, code, message := query(t, own, test.err)
+		fault := test.err == nil || errs.CodeOf(test.err) == errs.Internal
+		if code != test.code || (status == 500) != fault || (message == "why") == fault || strings.Contains(message, "row 7") {
+			t.Errorf("%s: %d %s, %s; want %s", test.name, status, code, message, test.code)
 		}
 	}
 }

@@ -1,0 +1,4 @@
+package secretsmanager
+
+// Scripted is Service with any control plane.
+var Scripted = service
