@@ -2,6 +2,7 @@ package secretsmanager
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/weir-registry/weir/internal/admin"
@@ -11,6 +12,9 @@ import (
 
 // ownKey is the only KMS key that there is: secrets are sealed with weir's own.
 const ownKey = "alias/aws/secretsmanager"
+
+// prefix is what the names of secrets begin with that rules can name.
+const prefix = "ecr-pullthroughcache/"
 
 const maxSecretID = 2048
 
@@ -40,6 +44,8 @@ func (in createInput) check() error {
 		return err
 	}
 	switch {
+	case !strings.HasPrefix(in.Name, prefix):
+		return invalidParameter("Invalid name. weir keeps the secrets of upstreams and no others: their names begin with %s.", prefix)
 	case len(in.AddReplicaRegions) > 0:
 		return invalidParameter("AddReplicaRegions: weir keeps no replicas, for %s.", noReplicas)
 	case in.Type != "":
