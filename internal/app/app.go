@@ -173,7 +173,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	})
 	w.aws = awsapi.New(
 		awsapi.Options{Auth: who, Logger: w.log},
-		sts.Service(w.Registry.ID),
+		sts.Service(),
 		weir.Service(reg),
 	)
 	return w, nil

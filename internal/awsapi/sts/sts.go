@@ -7,12 +7,9 @@ package sts
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base32"
 	"net/url"
 
 	"github.com/weir-registry/weir/internal/awsapi"
-	"github.com/weir-registry/weir/internal/iam"
 )
 
 // identity is an answer's result.
@@ -22,11 +19,11 @@ type identity struct {
 	Account string
 }
 
-// Service returns the operations of a registry, whose ID is its account.
-func Service(registryID string) awsapi.Service {
+// Service returns the operations. The registry's ID is the account.
+func Service() awsapi.Service {
 	ops := map[string]awsapi.Operation{
 		"GetCallerIdentity": awsapi.Form(func(_ context.Context, c *awsapi.Call, _ url.Values) (identity, error) {
-			return identify(registryID, c.Caller), nil
+			return identity{c.Caller.ARN(), c.Caller.UserID(), c.Caller.Account}, nil
 		}),
 	}
 	for _, name := range []string{
@@ -42,14 +39,4 @@ func Service(registryID string) awsapi.Service {
 		Signing:    []string{"sts"},
 		Operations: ops,
 	}
-}
-
-// identify says who a caller is in AWS's form. A user's ID follows from the name.
-func identify(account string, c iam.Caller) identity {
-	arn := "arn:aws:iam::" + account + ":"
-	if c.Root {
-		return identity{arn + "root", account, account}
-	}
-	sum := sha256.Sum256([]byte("weir user " + account + " " + c.Name))
-	return identity{arn + "user/" + c.Name, "AIDA" + base32.StdEncoding.EncodeToString(sum[:])[:17], account}
 }

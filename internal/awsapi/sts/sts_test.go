@@ -56,7 +56,7 @@ func serve(t *testing.T) (url string, log *strings.Builder) {
 		k[id] = meta.Key{ID: id, Principal: who, Root: who == "root", Active: true, Sealed: sealed.Seal([]byte(secret), []byte("access key "+id))}
 	}
 	log = &strings.Builder{}
-	srv := httptest.NewServer(awsapi.New(awsapi.Options{Auth: auth.New(k, sealed, auth.Options{}), Logger: slog.New(slog.NewTextHandler(log, nil))}, sts.Service("123456789012")))
+	srv := httptest.NewServer(awsapi.New(awsapi.Options{Auth: auth.New(k, sealed, auth.Options{Registry: "123456789012"}), Logger: slog.New(slog.NewTextHandler(log, nil))}, sts.Service()))
 	t.Cleanup(srv.Close)
 	return srv.URL, log
 }
