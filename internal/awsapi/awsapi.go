@@ -83,14 +83,6 @@ type Service struct {
 	Exceptions map[errs.Code]string
 }
 
-// title is an operation in messages.
-func (s *Service) title(op string) string {
-	if s.Target == "" {
-		return s.Name + ":" + op
-	}
-	return s.Target + "." + op
-}
-
 // translate gives a failure the service's own name, unless the operation has.
 func (s *Service) translate(err error) error {
 	var x *exception
@@ -116,7 +108,7 @@ type Options struct {
 type face struct {
 	verifier
 	services  []Service
-	built     string // what there is, for messages
+	built     string // the services, for messages
 	namespace string // of errors on the Query protocol
 }
 
@@ -132,9 +124,7 @@ func New(o Options, services ...Service) http.Handler {
 	var all []string
 	for _, s := range services {
 		f.namespace = cmp.Or(f.namespace, s.Namespace)
-		for op := range s.Operations {
-			all = append(all, s.title(op))
-		}
+		all = append(all, cmp.Or(s.Target, s.Name))
 	}
 	slices.Sort(all)
 	f.built = strings.Join(all, ", ")
@@ -208,7 +198,7 @@ func (f *face) operation(w *httpx.ResponseWriter, target []string, service strin
 		}
 		return s, op, s.called(w, name, service)
 	}
-	return nil, nil, f.unknown("The operation " + clip(target[0]) + " is not built yet.")
+	return nil, nil, f.unknown("The operation " + clip(target[0]) + " does not exist.")
 }
 
 // called notes the operation for the access line. It fails where the request was
@@ -222,5 +212,5 @@ func (s *Service) called(w *httpx.ResponseWriter, op, signedFor string) error {
 }
 
 func (f *face) unknown(msg string) error {
-	return except("UnknownOperationException", errs.Unsupported, "%s There are: %s.", msg, f.built)
+	return except("UnknownOperationException", errs.Unsupported, "%s There are those of %s.", msg, f.built)
 }

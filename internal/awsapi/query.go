@@ -85,7 +85,7 @@ func (f *face) action(w *httpx.ResponseWriter, form url.Values, service string) 
 		}
 		return s, name, op, s.called(w, name, service)
 	}
-	return nil, "", nil, except("InvalidAction", errs.Unsupported, "Could not find operation %s for version %s. There are: %s.", clip(name), clip(version), f.built)
+	return nil, "", nil, except("InvalidAction", errs.Unsupported, "Could not find operation %s for version %s. There are those of %s.", clip(name), clip(version), f.built)
 }
 
 // queryAnswer wraps what an operation gave as the Query protocol has it.

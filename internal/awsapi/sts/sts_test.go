@@ -130,7 +130,7 @@ func TestWire(t *testing.T) {
 		{"fine", "POST", "/", form, "Action=GetCallerIdentity&Version=2011-06-15", "sts", 200, "", ""},
 		{"not signed", "POST", "/", form, "Action=GetCallerIdentity&Version=2011-06-15", "", 403, "MissingAuthenticationToken", "Missing Authentication Token"},
 		{"other service", "POST", "/", form, "Action=GetCallerIdentity&Version=2011-06-15", "ecr", 403, "SignatureDoesNotMatch", "Credential should be scoped to correct service: 'sts'."},
-		{"other version", "POST", "/", form, "Action=GetCallerIdentity&Version=2010-01-01", "sts", 400, "InvalidAction", "Could not find operation GetCallerIdentity for version 2010-01-01. There are: "},
+		{"other version", "POST", "/", form, "Action=GetCallerIdentity&Version=2010-01-01", "sts", 400, "InvalidAction", "Could not find operation GetCallerIdentity for version 2010-01-01. There are those of sts."},
 		{"unknown", "POST", "/", form, "Action=Nothing&Version=2011-06-15", "sts", 400, "InvalidAction", "Could not find operation Nothing for version 2011-06-15."},
 		{"refused", "POST", "/", form, "Action=GetSessionToken&Version=2011-06-15", "sts", 400, "InvalidAction", "weir does not do sts:GetSessionToken"},
 		{"no action", "POST", "/", form, "Version=2011-06-15", "sts", 400, "MissingAction", "needs one Action"},

@@ -169,7 +169,7 @@ func TestOperations(t *testing.T) {
 		{
 			name: "ECR's", operation: "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken", service: "ecr", in: "{}",
 			status: 400,
-			want:   `{"__type":"UnknownOperationException","message":"The operation AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken is not built yet. There are: Weir_20261125.CheckNow, Weir_20261125.Explain."}`,
+			want:   `{"__type":"UnknownOperationException","message":"The operation AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken does not exist. There are those of Weir_20261125."}`,
 		},
 	}
 	for _, tt := range tests {
