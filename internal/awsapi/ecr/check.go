@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/weir-registry/weir/internal/oci"
 )
 
 // shape is what a value in an input must be like.
@@ -39,8 +41,10 @@ func (e errSyntax) Error() string { return e.what }
 // check reads an input and returns it without the members that its shape does not
 // have, nulls and second members of a name, so that what is decoded from it is what
 // was checked. problems are the constraints that do not hold.
+// strict is false where weir takes more than ECR does: prefixes of rules that are as
+// long as names of repositories.
 // Errors: errSyntax if it is no JSON object, or has a value of another type.
-func check(name string, body []byte) (checked []byte, problems []string, err error) {
+func check(name string, body []byte, strict bool) (checked []byte, problems []string, err error) {
 	if len(body) == 0 {
 		return []byte("{}"), required(name, "", nil), nil
 	}
@@ -57,7 +61,7 @@ func check(name string, body []byte) (checked []byte, problems []string, err err
 	if !ok {
 		return nil, nil, errSyntax{"The body is not a JSON object."}
 	}
-	c := checker{}
+	c := checker{strict: strict}
 	if err := c.value(name, "", object); err != nil {
 		return nil, nil, err
 	}
@@ -78,8 +82,14 @@ func message(problems []string) string {
 	return text
 }
 
+// rulePrefix is the shape of a rule's prefix.
+const rulePrefix = "PullThroughCacheRuleRepositoryPrefix"
+
 // checker collects problems.
-type checker struct{ problems []string }
+type checker struct {
+	strict   bool
+	problems []string
+}
 
 func (c *checker) say(at, format string, args ...any) {
 	c.problems = append(c.problems, problem(at, format, args...))
@@ -126,6 +136,11 @@ func (c *checker) value(name, at string, v any) error {
 		text, ok := v.(string)
 		if !ok {
 			return wrongType(at, "a string")
+		}
+		if name == rulePrefix && !c.strict {
+			longer := *s
+			longer.max = new(int64(oci.MaxRepository))
+			s = &longer
 		}
 		c.text(s, at, text)
 	case "integer", "long":

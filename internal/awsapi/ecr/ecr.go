@@ -4,7 +4,8 @@
 //
 // It guarantees:
 //   - An operation runs only for an input that satisfies every constraint of the
-//     model; one that does not is told all that is wrong with it.
+//     model (but see Options.Strict); one that does not is told all that is wrong
+//     with it.
 //   - An operation fails only with what the model declares for it, or with what every
 //     AWS operation may fail with.
 //   - A paging token is good for the operation and the filter that it was given for.
@@ -32,7 +33,7 @@ import (
 
 //go:generate go run ./gen model/ecr-2015-09-21.json .
 
-// Options of the service; all are required but Host.
+// Options of the service; all are required but Host and Strict.
 type Options struct {
 	Registry *registry.Registry
 	Admin    *admin.Admin
@@ -41,6 +42,7 @@ type Options struct {
 	Region   string
 	Host     string // what repositoryUri begins with; "": the ECR-shaped name
 	PageKey  []byte // 32 bytes, for paging tokens
+	Strict   bool   // every limit of ECR's, also those that weir has no need of
 }
 
 // Service returns ECR's operations.
@@ -91,7 +93,7 @@ func newService(o Options, i images, r rules, t tokens) awsapi.Service {
 	built := s.built()
 	all := map[string]awsapi.Operation{}
 	for name, op := range operations {
-		all[name] = op.serve(name, built[name])
+		all[name] = op.serve(name, built[name], o.Strict)
 	}
 	return awsapi.Service{Name: "ecr", Target: target, Signing: []string{signing}, Operations: all}
 }
@@ -140,9 +142,9 @@ func handle[In, Out any](f func(ctx context.Context, c *awsapi.Call, in In) (Out
 	}, failures}
 }
 
-func (op operation) serve(name string, h handler) awsapi.Operation {
+func (op operation) serve(name string, h handler, strict bool) awsapi.Operation {
 	return func(ctx context.Context, c *awsapi.Call, body []byte) (any, error) {
-		in, problems, err := check(op.input, body)
+		in, problems, err := check(op.input, body, strict)
 		var syntax errSyntax
 		switch {
 		case errors.As(err, &syntax):

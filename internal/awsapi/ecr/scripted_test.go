@@ -147,3 +147,17 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestLongPrefixes: weir has no need of ECR's 30 characters.
+func TestLongPrefixes(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		behind := &script{}
+		s := start(t, ecr.Options{Strict: strict}, func(o ecr.Options) awsapi.Service { return ecr.NewScripted(o, behind, behind, behind) })
+		for n, ok := range map[int]bool{1: false, 2: true, 30: true, 31: !strict, 256: !strict, 257: false} {
+			status, body := s.call(t, "DeletePullThroughCacheRule", `{"ecrRepositoryPrefix":"`+strings.Repeat("a", n)+`"}`)
+			if (status == 200) != ok {
+				t.Errorf("strict %v, %d characters: %s", strict, n, body)
+			}
+		}
+	}
+}
