@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/auth"
 	"github.com/weir-registry/weir/internal/awsapi"
 	"github.com/weir-registry/weir/internal/awsapi/sts"
@@ -58,6 +59,7 @@ type Weir struct {
 	store    blob.Store
 	made     bool // the data folder, at this start
 	db       *meta.DB
+	admin    *admin.Admin
 	cert     *cert.Pair   // nil: plain http
 	oci, aws http.Handler // the faces
 	metrics  *metrics.Metrics
@@ -145,16 +147,21 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	w.closers = append(w.closers, func() error { cache.Close(); return nil })
 	reg := registry.New(registry.Options{ID: w.Registry.ID, Region: w.Registry.Region, Rules: c.RuleSet(), Cache: cache, DB: w.db})
 
-	// Who is asking, and the faces.
 	keys, err := seal.Open(w.dir, "keys")
 	if err != nil {
 		return nil, inFolder(c.Data, err)
 	}
+	if err := w.openAdmin(ctx, keys, reg, ups); err != nil {
+		return nil, err
+	}
+
+	// Who is asking, and the faces.
 	who := auth.New(w.db, keys, auth.Options{
 		Registry:       w.Registry.ID,
 		Anonymous:      anonymous(c),
 		TrustedProxies: c.TrustedProxies,
 		ARN:            reg.ARN,
+		Policies:       w.admin.Policies,
 	})
 	if err := w.openRootKey(ctx, who); err != nil {
 		return nil, err

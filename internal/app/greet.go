@@ -86,7 +86,7 @@ func (w *Weir) example() string {
 		"registry.k8s.io":      "pause:3.10",
 	}
 	best := ""
-	for _, r := range w.config.RuleSet().Rules() {
+	for _, r := range w.admin.RuleSet().Rules() {
 		image, ok := known[r.Upstream]
 		if !ok || r.Off || r.UpstreamPrefix != "" {
 			continue

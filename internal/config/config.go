@@ -48,10 +48,15 @@ type Config struct {
 	// Who may pull without a key. Nobody, if it is left out.
 	Anonymous []Anonymous `yaml:"anonymous"`
 
-	// The pull through cache rules. Left out, they are the four that need no
-	// credential: ecr-public, kubernetes, quay and docker-hub. A file that has
-	// the key has exactly the rules that it lists.
+	// Pull through cache rules that are managed here: the API shows them and
+	// changes none of them. A rule that is taken from the list is deleted at the
+	// next start, its repositories stay. Rules that were created by the API hold
+	// beside them. Without this key there are four more, as long as no rule with
+	// their prefix was created: ecr-public, kubernetes, quay and docker-hub.
 	Rules []Rule `yaml:"rules"`
+
+	// How closely weir keeps to Amazon ECR where that has limits of its own.
+	ECR ECR `yaml:"ecr"`
 
 	// What upstreams ask for, by a name that rules refer to.
 	Credentials map[string]Credential `yaml:"credentials"`
@@ -69,11 +74,23 @@ type Config struct {
 	// The log, on standard error.
 	Log Log `yaml:"log"`
 
-	set *rule.Set
+	set     *rule.Set
+	builtin bool
 }
 
 // RuleSet returns the rules, ready for use.
 func (c *Config) RuleSet() *rule.Set { return c.set }
+
+// Builtin says whether the rules are those of a configuration that has none.
+func (c *Config) Builtin() bool { return c.builtin }
+
+// ECR is what weir does differently from Amazon ECR unless it is told not to.
+type ECR struct {
+	// Let the API create only such rules as Amazon ECR has: its own upstreams, with
+	// a credential where it wants one, prefixes of 2 to 30 characters, at most 50
+	// rules. Rules of this file are not bound by it.
+	Strict bool `yaml:"strict"`
+}
 
 // Registry is who this registry is.
 type Registry struct {

@@ -67,6 +67,8 @@ func Load(name string, override func(*Config)) (*Config, error) {
 		_, data := d.at["data"]
 		c.resolve(filepath.Dir(name), data)
 	}
+	_, given := d.at["rules"]
+	c.builtin = !given
 	listen := c.Listen
 	if override != nil {
 		override(c)

@@ -108,14 +108,8 @@ func (r *Registry) repository(row meta.Repository) Repository {
 // action there. A name that a rule takes means what it means in a pull; what was
 // cached by a rule that is gone is still described.
 func (r *Registry) described(ctx context.Context, c iam.Caller, action, repo string) (meta.Repository, error) {
-	if _, err := oci.ParseRepository(repo); err != nil {
-		return meta.Repository{}, err
-	}
-	rl, name := r.rules.Load().Match(repo)
-	if rl == nil {
-		name = repo
-	}
-	if err := c.Allowed(action, r.ARN(name)); err != nil {
+	_, name, err := r.decide(c, action, repo)
+	if err != nil {
 		return meta.Repository{}, err
 	}
 	row, err := r.db.DescribeRepository(ctx, name)

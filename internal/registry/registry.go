@@ -8,6 +8,7 @@ package registry
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
@@ -53,7 +54,7 @@ type Blob struct {
 type Options struct {
 	ID     string // registry ID, 12 digits
 	Region string
-	Rules  *rule.Set
+	Rules  *rule.Set // at first
 	Cache  *pullthrough.Cache
 	DB     *meta.DB
 }
@@ -73,6 +74,10 @@ func New(o Options) *Registry {
 	return r
 }
 
+// SetRules makes rules those that hold from now on. What is held under a rule that is
+// gone is served as before; no upstream is asked for it any more.
+func (r *Registry) SetRules(rules *rule.Set) { r.rules.Store(rules) }
+
 // ARN returns the Amazon resource name of a repository.
 func (r *Registry) ARN(repo string) string {
 	return "arn:aws:ecr:" + r.region + ":" + r.id + ":repository/" + repo
@@ -82,30 +87,79 @@ func (r *Registry) ARN(repo string) string {
 // c may do action there. What is held needs no more than that; a caller that may
 // not import gets it, and weir asks no upstream for it. Who may do nothing there learns
 // nothing of the rules.
-func (r *Registry) find(c iam.Caller, action, repo string) (pullthrough.Scope, error) {
-	none := pullthrough.Scope{}
+func (r *Registry) find(ctx context.Context, c iam.Caller, action, repo string) (pullthrough.Scope, error) {
+	rl, name, err := r.decide(c, action, repo)
+	if err != nil {
+		return pullthrough.Scope{}, err
+	}
+	if rl == nil {
+		return r.left(ctx, repo)
+	}
+	mayImport := c.Allowed(iam.BatchImportUpstreamImage, r.ARN(name))
+	return pullthrough.Scope{Rule: rl, Repository: name, NoUpstream: mayImport}, nil
+}
+
+// decide returns the rule of a repository, nil for none, and its canonical name, if c
+// may do action there.
+func (r *Registry) decide(c iam.Caller, action, repo string) (*rule.Rule, string, error) {
 	if _, err := oci.ParseRepository(repo); err != nil {
-		return none, err
+		return nil, "", err
 	}
 	rl, name := r.rules.Load().Match(repo)
 	if rl == nil {
 		name = repo
 	}
 	if err := c.Allowed(action, r.ARN(name)); err != nil {
-		return none, err
+		return nil, "", err
 	}
-	if rl == nil {
-		return none, errs.New(errs.RepoUnknown, "repository %s does not exist, and no pull through cache rule has a prefix of its name", repo)
+	if c.Anonymous && !r.open(c, rl, name) {
+		return nil, "", errs.New(errs.Unauthenticated, "authentication required: anonymous callers are not authorized to perform %s on %s, which holds what needs a credential; a pattern that names it would allow it", action, r.ARN(name))
 	}
-	mayImport := c.Allowed(iam.BatchImportUpstreamImage, r.ARN(name))
-	return pullthrough.Scope{Rule: rl, Repository: name, NoUpstream: mayImport}, nil
+	return rl, name, nil
+}
+
+// open says whether an anonymous caller who may pull a repository was meant to: what
+// needs a credential at the upstream is for who holds a pattern that names the rule,
+// and what a rule left, which may be that too, only for who holds the very name.
+func (r *Registry) open(c iam.Caller, rl *rule.Rule, name string) bool {
+	if rl != nil && rl.Account() == "" {
+		return true
+	}
+	for _, p := range c.Policies {
+		for _, s := range p.Statements {
+			for _, resource := range s.Resources {
+				pattern, ok := strings.CutPrefix(resource, r.ARN(""))
+				if ok && !s.Deny && (pattern == name || rl != nil && rl.NamedBy(pattern) && iam.Match(pattern, name)) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// left returns a repository whose rule is gone: what it holds is served, as it was
+// before. Errors: errs.RepoUnknown.
+func (r *Registry) left(ctx context.Context, repo string) (pullthrough.Scope, error) {
+	_, err := r.db.DescribeRepository(ctx, repo)
+	if errs.CodeOf(err) == errs.RepoUnknown {
+		return pullthrough.Scope{}, errs.New(errs.RepoUnknown, "repository %s does not exist, and no pull through cache rule has a prefix of its name", repo)
+	}
+	if err != nil {
+		return pullthrough.Scope{}, err
+	}
+	return pullthrough.Scope{
+		Rule:       &rule.Rule{Window: rule.Never, Prefetch: rule.PrefetchOff},
+		Repository: repo,
+		NoUpstream: errs.New(errs.ManifestUnknown, "no pull through cache rule has a prefix of its name"),
+	}, nil
 }
 
 // Manifest returns a manifest by tag or digest. pull is false where only its
 // existence is asked (HEAD), which counts as no pull. Errors: errs.NameInvalid,
 // Denied, Unauthenticated, RepoUnknown, and pullthrough's.
 func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*Manifest, error) {
-	s, err := r.find(c, iam.BatchGetImage, repo)
+	s, err := r.find(ctx, c, iam.BatchGetImage, repo)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +176,7 @@ func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref 
 // Blob opens a blob; it returns when the first byte may be sent. Errors: as
 // Manifest, with BlobUnknown.
 func (r *Registry) Blob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (*Blob, error) {
-	s, err := r.find(c, iam.GetDownloadURLForLayer, repo)
+	s, err := r.find(ctx, c, iam.GetDownloadURLForLayer, repo)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +189,7 @@ func (r *Registry) Blob(ctx context.Context, c iam.Caller, repo string, d digest
 
 // StatBlob tells what HEAD tells, and downloads nothing. Errors: as Blob.
 func (r *Registry) StatBlob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (BlobInfo, string, error) {
-	s, err := r.find(c, iam.GetDownloadURLForLayer, repo)
+	s, err := r.find(ctx, c, iam.GetDownloadURLForLayer, repo)
 	if err != nil {
 		return BlobInfo{}, "", err
 	}
@@ -146,7 +200,7 @@ func (r *Registry) StatBlob(ctx context.Context, c iam.Caller, repo string, d di
 // Check asks the upstream now what a tag is. Errors: as Manifest, and
 // errs.Unsupported while the upstream is switched off.
 func (r *Registry) Check(ctx context.Context, c iam.Caller, repo, tag string) (CheckResult, error) {
-	s, err := r.find(c, iam.BatchImportUpstreamImage, repo)
+	s, err := r.find(ctx, c, iam.BatchImportUpstreamImage, repo)
 	if err != nil {
 		return CheckResult{}, err
 	}
@@ -158,9 +212,13 @@ func (r *Registry) Check(ctx context.Context, c iam.Caller, repo, tag string) (C
 
 // Explain tells what is known of a reference without asking the upstream.
 func (r *Registry) Explain(ctx context.Context, c iam.Caller, repo string, ref oci.Reference) (Explanation, error) {
-	s, err := r.find(c, iam.DescribeImages, repo)
+	s, err := r.find(ctx, c, iam.DescribeImages, repo)
 	if err != nil {
 		return Explanation{}, err
 	}
-	return r.cache.Explain(ctx, s, ref)
+	x, err := r.cache.Explain(ctx, s, ref)
+	if s.Rule.Upstream == "" { // its rule is gone
+		x.Upstream = ""
+	}
+	return x, err
 }

@@ -238,6 +238,20 @@ func (s *Set) longest(repo string) (*Rule, string) {
 // Rules returns the rules in the order of their prefixes.
 func (s *Set) Rules() []*Rule { return slices.Clone(s.rules) }
 
+// NamedBy says whether a pattern of repository names (* and ?) names the rule: it can
+// match repositories of the rule only because it begins with the rule's prefix. For
+// ROOT, whose repositories have none, it must begin with something.
+func (r *Rule) NamedBy(pattern string) bool {
+	wild := strings.IndexAny(pattern, "*?")
+	switch {
+	case wild < 0:
+		return true
+	case r.Prefix == Root:
+		return wild > 0
+	}
+	return strings.HasPrefix(pattern[:wild], r.Prefix+"/")
+}
+
 // Same says whether two rules do the same, whenever and by whom they were made.
 func (r *Rule) Same(other *Rule) bool {
 	return r.Prefix == other.Prefix && r.Kind == other.Kind && r.Upstream == other.Upstream &&

@@ -239,3 +239,19 @@ func TestFreshHerd(t *testing.T) {
 		t.Error("a check of half a second ago does not count")
 	}
 }
+
+func TestNamedBy(t *testing.T) {
+	for _, test := range []struct {
+		prefix, pattern string
+		want            bool
+	}{
+		{"hub", "*", false}, {"hub", "h*", false}, {"hub", "hub*", false}, {"hub", "hu?/x", false}, {"hub", "hub/*", true},
+		{"hub", "hub/x*", true}, {"hub", "hub/?", true}, {"hub", "hub/x", true}, {"hub", "other/*", false}, {"hub", "hubs/*", false},
+		{"a/b", "a/*", false}, {"a/b", "a/b/*", true}, {rule.Root, "*", false}, {rule.Root, "?x", false}, {rule.Root, "x*", true},
+	} {
+		r := hub(test.prefix, "")
+		if got := r.NamedBy(test.pattern); got != test.want {
+			t.Errorf("%s named by %s: %v", test.prefix, test.pattern, got)
+		}
+	}
+}

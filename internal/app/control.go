@@ -1,0 +1,39 @@
+package app
+
+import (
+	"context"
+
+	"github.com/weir-registry/weir/internal/admin"
+	"github.com/weir-registry/weir/internal/registry"
+	"github.com/weir-registry/weir/internal/seal"
+)
+
+// openAdmin puts the control plane before what it rules: reg gets the rules that hold,
+// ups the secrets that they name.
+func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Registry, ups *upstreams) error {
+	o := admin.Options{
+		DB:       w.db,
+		Keys:     keys,
+		ID:       w.Registry.ID,
+		Region:   w.Registry.Region,
+		Changed:  reg.SetRules,
+		Validate: ups.check,
+		Strict:   w.config.ECR.Strict,
+		Logger:   w.log,
+	}
+	for _, r := range w.config.RuleSet().Rules() {
+		if w.config.Builtin() {
+			builtin := *r
+			builtin.Created, builtin.Updated = w.Registry.Created, w.Registry.Created
+			o.Builtin = append(o.Builtin, builtin)
+			continue
+		}
+		o.Declared = append(o.Declared, *r)
+	}
+	var err error
+	if w.admin, err = admin.New(ctx, o); err != nil {
+		return inFolder(w.config.Data, err)
+	}
+	ups.secret = w.admin.Credential
+	return nil
+}
