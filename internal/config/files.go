@@ -54,18 +54,14 @@ func (k *checker) credentials() {
 	}
 }
 
+// upstreams checks them. One that no rule here has may be that of a rule which the
+// API makes.
 func (k *checker) upstreams() {
-	used := map[string]bool{}
-	for _, r := range k.c.Rules {
-		used[r.Upstream] = true
-	}
 	hosts := slices.Sorted(maps.Keys(k.c.Upstreams))
 	for _, name := range hosts {
 		u, host, key := k.c.Upstreams[name], canonicalHost(name), "upstreams."+name
 		if err := validHost("upstream", host); err != nil {
 			k.check(key, err)
-		} else if !used[host] {
-			k.bad(key, "no rule has the upstream %s", host)
 		}
 		if host != name {
 			delete(k.c.Upstreams, name)
