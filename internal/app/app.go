@@ -181,7 +181,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	w.aws = awsapi.New(
 		awsapi.Options{Auth: who, Logger: w.log},
 		sts.Service(),
-		weir.Service(reg),
+		weir.Service(reg, w.admin),
 	)
 	return w, nil
 }

@@ -1,4 +1,4 @@
 package weir
 
-// Scripted is Service with anything that explains and checks.
+// Scripted is Service with anything that does what it asks of others.
 var Scripted = service

@@ -1,6 +1,9 @@
 // Package weir has the operations that ECR has none of, under the target prefix
-// Weir_20261125: Explain and CheckNow. They are signed for ecr, as ECR's are, or
-// for weir.
+// Weir_20261125: Explain and CheckNow of images, and users with their policies and
+// access keys. They are signed for ecr, as ECR's are, or for weir.
+//
+// Who may do what is decided below it, in registry and admin. An access key's secret
+// is told once, by CreateKey, and is nowhere in a log.
 package weir
 
 import (
@@ -8,7 +11,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/awsapi"
+	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/registry"
@@ -20,13 +25,16 @@ type plane interface {
 	Check(ctx context.Context, c iam.Caller, repo, tag string) (registry.CheckResult, error)
 }
 
-type operations struct{ reg plane }
+type operations struct {
+	reg    plane
+	people people
+}
 
-// Service returns the operations on a registry.
-func Service(reg *registry.Registry) awsapi.Service { return service(reg) }
+// Service returns the operations on a registry and its control plane.
+func Service(reg *registry.Registry, a *admin.Admin) awsapi.Service { return service(reg, a) }
 
-func service(reg plane) awsapi.Service {
-	o := operations{reg}
+func service(reg plane, p people) awsapi.Service {
+	o := operations{reg, p}
 	return awsapi.Service{
 		Name:    "weir",
 		Target:  "Weir_20261125",
@@ -34,7 +42,17 @@ func service(reg plane) awsapi.Service {
 		Operations: map[string]awsapi.Operation{
 			"Explain":  awsapi.JSON(o.explain),
 			"CheckNow": awsapi.JSON(o.checkNow),
+
+			"CreateUser":    awsapi.JSON(o.createUser),
+			"ListUsers":     awsapi.JSON(o.listUsers),
+			"DeleteUser":    awsapi.JSON(o.deleteUser),
+			"PutUserPolicy": awsapi.JSON(o.putUserPolicy),
+			"CreateKey":     awsapi.JSON(o.createKey),
+			"ListKeys":      awsapi.JSON(o.listKeys),
+			"SetKeyActive":  awsapi.JSON(o.setKeyActive),
+			"DeleteKey":     awsapi.JSON(o.deleteKey),
 		},
+		Exceptions: map[errs.Code]string{errs.Conflict: "DeleteConflictException"},
 	}
 }
 

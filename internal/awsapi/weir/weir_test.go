@@ -42,6 +42,7 @@ type script struct {
 	result      registry.CheckResult
 	err         error
 	calls       []string
+	folk        folk
 }
 
 func (s *script) Explain(_ context.Context, c iam.Caller, repo string, ref oci.Reference) (registry.Explanation, error) {
@@ -75,7 +76,7 @@ func call(t *testing.T, s *script, operation, service, in string) (int, string) 
 	}
 	const id, secret = "AKIATEST", "secret"
 	who := auth.New(keys{id: {ID: id, Principal: "root", Root: true, Active: true, Sealed: sealed.Seal([]byte(secret), []byte("access key "+id))}}, sealed, auth.Options{})
-	srv := httptest.NewServer(awsapi.New(awsapi.Options{Auth: who, Logger: slog.New(slog.DiscardHandler)}, weir.Scripted(s)))
+	srv := httptest.NewServer(awsapi.New(awsapi.Options{Auth: who, Logger: slog.New(slog.DiscardHandler)}, weir.Scripted(s, &s.folk)))
 	defer srv.Close()
 	req, err := http.NewRequest("POST", srv.URL+"/", strings.NewReader(in))
 	if err != nil {
