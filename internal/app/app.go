@@ -26,6 +26,7 @@ import (
 	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/auth"
 	"github.com/weir-registry/weir/internal/awsapi"
+	"github.com/weir-registry/weir/internal/awsapi/secretsmanager"
 	"github.com/weir-registry/weir/internal/awsapi/sts"
 	"github.com/weir-registry/weir/internal/awsapi/weir"
 	"github.com/weir-registry/weir/internal/blob"
@@ -180,6 +181,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	})
 	w.aws = awsapi.New(
 		awsapi.Options{Auth: who, Logger: w.log},
+		secretsmanager.Service(w.admin, keys.Derive("paging tokens of secretsmanager")),
 		sts.Service(),
 		weir.Service(reg, w.admin),
 	)
