@@ -26,6 +26,7 @@ import (
 	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/auth"
 	"github.com/weir-registry/weir/internal/awsapi"
+	"github.com/weir-registry/weir/internal/awsapi/ecr"
 	"github.com/weir-registry/weir/internal/awsapi/secretsmanager"
 	"github.com/weir-registry/weir/internal/awsapi/sts"
 	"github.com/weir-registry/weir/internal/awsapi/weir"
@@ -181,6 +182,16 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	})
 	w.aws = awsapi.New(
 		awsapi.Options{Auth: who, Logger: w.log},
+		ecr.Service(ecr.Options{
+			Registry: reg,
+			Admin:    w.admin,
+			Auth:     who,
+			ID:       w.Registry.ID,
+			Region:   w.Registry.Region,
+			Host:     c.Registry.Host,
+			PageKey:  keys.Derive("paging tokens of ecr"),
+			Strict:   c.ECR.Strict,
+		}),
 		secretsmanager.Service(w.admin, keys.Derive("paging tokens of secretsmanager")),
 		sts.Service(),
 		weir.Service(reg, w.admin),
