@@ -1,6 +1,6 @@
 // Command weir is a private container registry between machines with no way out
-// and the public registries. `weir serve` runs it; the other verbs check a
-// configuration or ask a running weir.
+// and the public registries. `weir serve` runs it; check and cert open files; every
+// other verb asks a running weir over its API.
 package main
 
 import (
@@ -30,8 +30,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(), explainCommand(), checkNowCommand(),
-		certCommand(), versionCommand())
+	root.AddCommand(
+		serveCommand(), checkCommand(), certCommand(), versionCommand(),
+		ruleCommand(), secretCommand(), userCommand(), keyCommand(), repoCommand(), imageCommand(),
+		explainCommand(), checkNowCommand(), loginPasswordCommand(),
+	)
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

@@ -20,6 +20,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/weir-registry/weir/internal/app"
+	"github.com/weir-registry/weir/internal/upstream/upstreamtest"
+	"github.com/weir-registry/weir/internal/weirtest"
 )
 
 // TestMain builds the static binary unless $WEIR_BIN names it.
@@ -46,7 +48,12 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// TestScripts has a registry beside the scripts, as upstream: team/app:v1 is in it for
+// the user robot. settings.yaml is a configuration with the rule up for it, at $HOST.
 func TestScripts(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{Auth: upstreamtest.Token, Users: map[string]string{"robot": "s3cret"}})
+	up.Push("team/app", "v1", upstreamtest.NewImage(1, 100_000))
+	site := up.Listen(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
@@ -55,6 +62,13 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("PATH", filepath.Dir(bin)+string(filepath.ListSeparator)+e.Getenv("PATH"))
+			e.Setenv("HOST", site.Host)
+			settings := weirtest.Settings(site, "credential: robot", "data: weir-data\ncredentials: {robot: {username: robot, password_file: password}}\n")
+			for name, text := range map[string]string{"settings.yaml": settings, "password": "s3cret\n"} {
+				if err := os.WriteFile(filepath.Join(e.WorkDir, name), []byte(text), 0o600); err != nil {
+					return err
+				}
+			}
 			for _, name := range []string{"PORT", "PORT2"} {
 				port, err := freePort()
 				if err != nil {
@@ -68,6 +82,7 @@ func TestScripts(t *testing.T) {
 			"ready":    ready,
 			"secure":   secure,
 			"get":      get,
+			"login":    login,
 			"mode":     mode,
 			"nosecret": noSecret,
 		},
@@ -147,6 +162,24 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprintf(ts.Stdout(), "\n%s", body)
 	if got := strconv.Itoa(resp.StatusCode); got != args[1] {
 		ts.Fatalf("status %s, want %s\n%s", got, args[1], body)
+	}
+}
+
+// login URL USER PASSWORD-FILE STATUS asks with a login of docker's. Of a credentials
+// file the secret in it is the password.
+func login(ts *testscript.TestScript, neg bool, args []string) {
+	password := strings.TrimSpace(ts.ReadFile(args[2]))
+	if _, secret, ok := strings.Cut(password, "aws_secret_access_key = "); ok {
+		password = secret
+	}
+	req, err := http.NewRequest(http.MethodGet, args[0], nil)
+	ts.Check(err)
+	req.SetBasicAuth(args[1], password)
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	if got := strconv.Itoa(resp.StatusCode); got != args[3] {
+		ts.Fatalf("status %s, want %s", got, args[3])
 	}
 }
 

@@ -101,8 +101,10 @@ type Registry struct {
 	// first start takes local.
 	Region string `yaml:"region"`
 
-	// The host, or host:port, by which clients reach this registry, for the
-	// lines that weir prints. Left out, it is the address it listens on.
+	// The host, or host:port, by which clients reach this registry: weir answers
+	// under any name, but the lines that it prints and repositoryUri have this one.
+	// Left out, the lines have the address it listens on, and repositoryUri has
+	// ECR's own form, ID.dkr.ecr.REGION.amazonaws.com.
 	Host string `yaml:"host"`
 }
 
