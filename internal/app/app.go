@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/weir-registry/weir/internal/auth"
+	"github.com/weir-registry/weir/internal/awsapi/weir"
 	"github.com/weir-registry/weir/internal/blob"
 	"github.com/weir-registry/weir/internal/blob/disk"
 	"github.com/weir-registry/weir/internal/config"
@@ -145,7 +146,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	if err := w.openRootKey(ctx, who); err != nil {
 		return nil, err
 	}
-	w.Handler = w.route(ociapi.New(reg, who, w.log))
+	w.Handler = w.route(ociapi.New(reg, who, w.log), weir.New(reg, who, w.log))
 	return w, nil
 }
 

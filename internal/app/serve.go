@@ -42,11 +42,13 @@ func (w *Weir) Serve(ctx context.Context, l net.Listener) error {
 
 // route puts the faces on their paths. It is no http.ServeMux, because that
 // answers paths with ".." or "//" by a redirect before the face sees them.
-func (w *Weir) route(oci http.Handler) http.Handler {
+func (w *Weir) route(oci, aws http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 			oci.ServeHTTP(rw, r)
+		case path == "/" && r.Method == http.MethodPost:
+			aws.ServeHTTP(rw, r)
 		case path == "/healthz":
 			answer(rw, http.StatusOK, "ok")
 		case path == "/readyz":
