@@ -130,7 +130,7 @@ func (a *Auth) Secret(ctx context.Context, id string) (secret string, caller iam
 // Basic returns who asks with an access key's ID and secret. remote is where from.
 // Errors: errs.Unauthenticated, or errs.RateLimited after too many wrong secrets.
 func (a *Auth) Basic(ctx context.Context, remote netip.Addr, id, secret string) (iam.Caller, error) {
-	at := guess{id, remote}
+	at := guess{clip(id), remote} // what a stranger sends may be long
 	wait := a.guesses.wait(at)
 	want, caller, err := a.Secret(ctx, id)
 	if err != nil && errs.CodeOf(err) != errs.Unauthenticated {
@@ -158,7 +158,7 @@ func tooMany(wait time.Duration) error {
 	return &errs.Error{Code: errs.RateLimited, Msg: "too many logins with a wrong password from this address; try again later", RetryAfter: wait}
 }
 
-// clip keeps what a stranger sent short enough for the log.
+// clip keeps what a stranger sent short enough to be kept or logged.
 func clip(s string) string {
 	if len(s) > 40 {
 		return s[:40] + "..."
