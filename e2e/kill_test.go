@@ -127,6 +127,7 @@ func (k *kill) round(t *testing.T, at int64, passing bool, after time.Duration) 
 		t.Errorf("killed at offset %d, and the client took the pull for whole", at)
 	}
 	k.blobs(t)
+	asked := k.up.Requests()
 
 	k.gate.release()
 	p = serve(t, k.addr, k.config)
@@ -147,8 +148,8 @@ func (k *kill) round(t *testing.T, at int64, passing bool, after time.Duration) 
 		size += int64(len(b))
 	}
 	if got := k.gate.total(); float64(got) > 1.02*float64(size) {
-		t.Errorf("killed at offset %d: the upstream sent %d bytes in all for an image of %d (%.3f):\n%s",
-			at, got, size, float64(got)/float64(size), strings.Join(k.up.Requests(), "\n"))
+		t.Errorf("killed at offset %d: the upstream sent %d bytes in all for an image of %d (%.3f):\n%s\nkill -9\n%s",
+			at, got, size, float64(got)/float64(size), strings.Join(asked, "\n"), strings.Join(k.up.Requests()[len(asked):], "\n"))
 	}
 }
 
