@@ -125,6 +125,9 @@ func (in *ingest) run(ctx context.Context) {
 		in.release = s.release
 	}
 	defer in.release()
+	if in.adopt(ctx) {
+		return
+	}
 	sp, err := in.c.Spools.Open(in.key, in.size)
 	if err != nil {
 		in.c.Logger.Warn("blob passes through without being kept", "digest", in.d, "upstream", in.r.Upstream, "error", err)
@@ -140,6 +143,44 @@ func (in *ingest) run(ctx context.Context) {
 		return
 	}
 	in.give(ctx, err)
+}
+
+// adopt ends an ingest whose bytes are in the store by now: another ended between
+// the request's look at the row and this one's start, or the process died between
+// the store's commit and the row. It says whether it did.
+func (in *ingest) adopt(ctx context.Context) bool {
+	size, err := in.c.Store.Stat(ctx, in.d)
+	if err != nil || in.size >= 0 && size != in.size {
+		return false // not there, or not what is asked for
+	}
+	row, err := in.c.Index.Blob(ctx, in.repo, in.d)
+	if err == nil && row.Held && row.Linked {
+		in.end(nil)
+		return true
+	}
+	if err == nil && !row.Public {
+		err = in.proof(ctx)
+	}
+	if err == nil {
+		err = in.c.Index.PutBlob(context.WithoutCancel(ctx), in.d, size, in.public, in.granted(nil), time.Now())
+	}
+	in.end(err)
+	return true
+}
+
+// proof asks the upstream for one byte: its answer is the repository's right.
+func (in *ingest) proof(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, in.c.Check)
+	defer cancel()
+	body, _, _, err := in.c.Upstream(in.r).Blob(ctx, in.upRepo, in.d, 0, 1)
+	if err == nil {
+		body.Close()
+	} else if errs.CodeOf(err) == errs.RangeInvalid {
+		err = nil // there, and empty
+	}
+	err = timedOut(err, in.r)
+	in.c.note(in.r, in.asked(), false, false, err)
+	return err
 }
 
 // give ends an ingest that came to nothing, keeping what may still be of use.
