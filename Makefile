@@ -12,6 +12,6 @@ deps:; scripts/install-test-deps
 lint:; go vet ./... && go run $(STATICCHECK) ./...
 test-short: build; go test -short $(UNIT) ./cmd/weir
 test: deps build lint; go test -race -timeout 20m $(UNIT) && go test -count=1 -timeout 30m ./cmd/weir ./e2e
-test-all: test demo; scripts/fuzz 5s && WEIR_KILL_ROUNDS=100 go test -count=1 -timeout 30m -run Kill ./e2e
+test-all: test demo; scripts/fuzz 5s && WEIR_E2E_REGISTRY=$$(scripts/tool registry) WEIR_KILL_ROUNDS=100 go test -count=1 -timeout 40m ./e2e
 demo: build; go run ./demo $(WEIR_BIN)
 bench: build; bench/run
