@@ -20,7 +20,7 @@ import (
 
 // window is how long a check counts in the demo: long enough for the steps that
 // need a fresh tag, short enough to wait for.
-const window = 3 * time.Second
+const window = 6 * time.Second
 
 func main() {
 	if len(os.Args) != 2 {

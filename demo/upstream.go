@@ -76,13 +76,12 @@ func (u *upstream) stop() { u.server.Close() }
 
 func (u *upstream) tag() string { return u.repository + ":latest" }
 
+// serve counts before anything leaves, so that what a client has is counted.
 func (u *upstream) serve(w http.ResponseWriter, r *http.Request) {
-	c := &counter{ResponseWriter: w}
-	u.handler.ServeHTTP(c, r)
 	u.mu.Lock()
-	defer u.mu.Unlock()
 	u.requests[kind(r)]++
-	u.bytes += c.n
+	u.mu.Unlock()
+	u.handler.ServeHTTP(&counter{w, u}, r)
 }
 
 // kind is what a request is, without names and digests.
@@ -103,13 +102,14 @@ func kind(r *http.Request) string {
 
 type counter struct {
 	http.ResponseWriter
-	n int64
+	u *upstream
 }
 
 func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p)
-	c.n += int64(n)
-	return n, err
+	c.u.mu.Lock()
+	c.u.bytes += int64(len(p))
+	c.u.mu.Unlock()
+	return c.ResponseWriter.Write(p)
 }
 
 // take returns what was asked and sent since it was last called.

@@ -14,8 +14,9 @@ import (
 type client interface {
 	// login gives the client a key for a registry. Crane only notes it.
 	login(t *testing.T, addr, user, password string) (string, error)
-	// pull pulls from a clean start: no byte of an earlier pull is used again.
-	// Every client here verifies digests.
+	// clean makes the client forget what it pulled: no byte is used again.
+	clean(t *testing.T)
+	// pull pulls. Every client here verifies digests.
 	pull(t *testing.T, ref string) (string, error)
 }
 
@@ -34,6 +35,8 @@ func newCrane(t *testing.T) crane {
 func (c crane) login(t *testing.T, addr, user, password string) (string, error) {
 	return c.run(t, password, "auth", "login", addr, "-u", user, "--password-stdin", "--insecure")
 }
+
+func (c crane) clean(*testing.T) {}
 
 func (c crane) pull(t *testing.T, ref string) (string, error) {
 	return c.run(t, "", "pull", "--insecure", "--platform", "linux/"+runtime.GOARCH, ref, filepath.Join(t.TempDir(), "image.tar"))
@@ -57,63 +60,79 @@ func (s *skopeo) login(t *testing.T, addr, user, password string) (string, error
 	return s.run(t, password, "login", "--tls-verify=false", "--authfile", s.auth, "-u", user, "--password-stdin", addr)
 }
 
+func (s *skopeo) clean(*testing.T) {}
+
 func (s *skopeo) pull(t *testing.T, ref string) (string, error) {
 	return s.run(t, "", "copy", "--src-tls-verify=false", "--src-authfile", s.auth, "docker://"+ref, "dir:"+t.TempDir())
 }
 
 // podman keeps its images in a folder of its own, a new one for each pull.
 type podman struct {
-	path, auth string
-	dirs       []string
-	clean      command // with the newest folder
+	command // with the newest folder
+	auth    string
+	dirs    []string
 }
 
 func newPodman(t *testing.T) *podman {
 	t.Helper()
 	program(t, "runc", "runc")
-	p := &podman{path: program(t, "podman", "podman"), auth: filepath.Join(t.TempDir(), "auth.json")}
+	p := &podman{command: command{path: program(t, "podman", "podman")}, auth: filepath.Join(t.TempDir(), "auth.json")}
 	if err := os.WriteFile(p.auth, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.renew(t)
+	p.clean(t)
 	return p
 }
 
-func (p *podman) renew(t *testing.T) {
+func (p *podman) clean(t *testing.T) {
 	t.Helper()
 	dir := tempDir(t, "weir-podman")
 	p.dirs = []string{"--root", dir + "/root", "--runroot", dir + "/run", "--tmpdir", dir + "/tmp", "--storage-driver", "vfs",
 		"--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", "/usr/sbin/runc"}
-	p.clean = command{p.path, []string{"TMPDIR=" + dir, "REGISTRY_AUTH_FILE=" + p.auth}}
+	p.env = []string{"TMPDIR=" + dir, "REGISTRY_AUTH_FILE=" + p.auth}
 }
 
 func (p *podman) login(t *testing.T, addr, user, password string) (string, error) {
-	return p.clean.run(t, password, append(p.dirs, "login", "--tls-verify=false", "-u", user, "--password-stdin", addr)...)
+	return p.run(t, password, append(p.dirs, "login", "--tls-verify=false", "-u", user, "--password-stdin", addr)...)
 }
 
 func (p *podman) pull(t *testing.T, ref string) (string, error) {
-	p.renew(t)
-	return p.clean.run(t, "", append(p.dirs, "pull", "--tls-verify=false", ref)...)
+	return p.run(t, "", append(p.dirs, "pull", "--tls-verify=false", ref)...)
 }
 
 func (p *podman) runImage(t *testing.T, ref string) string {
 	t.Helper()
-	return p.clean.ok(t, append(p.dirs, "run", "--rm", "--network", "none", "--pull", "never",
+	return p.ok(t, append(p.dirs, "run", "--rm", "--network", "none", "--pull", "never",
 		"--ulimit", "nofile=1024:4096", "--ulimit", "nproc=1000:1000", ref)...)
 }
 
-// docker is the engine with a data folder of its own, and the command line of
-// the same package.
+// docker is the engine and the command line of the same package. The engine keeps
+// manifests, too, and forgets them when it likes: only one with a new data folder
+// is a clean client.
 type docker struct {
-	command
-	engine *process
+	dockerd, cli string
+	config       string // folder of the command line's, with its keys
+	command             // for the engine that runs
+	engine       *process
 }
 
 func newDocker(t *testing.T) *docker {
 	t.Helper()
-	dockerd, cli := program(t, "dockerd", "docker.io"), program(t, "docker", "docker.io")
 	for bin, pkg := range map[string]string{"containerd": "containerd", "runc": "runc", "iptables": "iptables", "ip": "iproute2"} {
 		program(t, bin, pkg)
+	}
+	d := &docker{dockerd: program(t, "dockerd", "docker.io"), cli: program(t, "docker", "docker.io"), config: t.TempDir()}
+	d.clean(t)
+	return d
+}
+
+// clean ends the engine and starts another one, which has nothing.
+func (d *docker) clean(t *testing.T) {
+	t.Helper()
+	if d.engine != nil {
+		if err := d.engine.end(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
 	}
 	dir := tempDir(t, "weir-docker") // short: a unix socket's path has 108 bytes
 	conf := filepath.Join(dir, "daemon.json")
@@ -121,14 +140,14 @@ func newDocker(t *testing.T) *docker {
 		t.Fatal(err)
 	}
 	socket := "unix://" + dir + "/docker.sock"
-	d := &docker{command: command{cli, []string{"DOCKER_HOST=" + socket, "DOCKER_CONFIG=" + dir + "/config"}}}
-	d.engine = start(t, nil, dockerd, "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
-		"-H", socket, "--config-file", conf, "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver", "overlay2")
+	d.command = command{d.cli, []string{"DOCKER_HOST=" + socket, "DOCKER_CONFIG=" + d.config}}
+	d.engine = start(t, nil, d.dockerd, "--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid",
+		"-H", socket, "--config-file", conf, "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver", "overlay2",
+		"--log-level", "error")
 	d.engine.alive(t, 40*time.Second, func() error {
 		_, err := d.run(t, "", "version")
 		return err
 	})
-	return d
 }
 
 func (d *docker) login(t *testing.T, addr, user, password string) (string, error) {
@@ -136,12 +155,7 @@ func (d *docker) login(t *testing.T, addr, user, password string) (string, error
 }
 
 func (d *docker) pull(t *testing.T, ref string) (string, error) {
-	d.ok(t, "image", "prune", "-af")
-	out, err := d.run(t, "", "pull", ref)
-	if strings.Contains(out, "Already exists") {
-		t.Errorf("the engine was not clean:\n%s", out)
-	}
-	return out, err
+	return d.run(t, "", "pull", ref)
 }
 
 func (d *docker) runImage(t *testing.T, ref string) string {

@@ -114,16 +114,16 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	}
 	w.closers = append(w.closers, w.dir.Close, lock.Close)
 	if w.store, err = disk.Open(w.dir); err != nil {
-		return nil, inFolder(c.Data, err)
+		return nil, w.inFolder(err)
 	}
 	w.db, err = meta.Open(ctx, meta.Options{Path: filepath.Join(c.Data, "weir.db"), Logger: w.log})
 	if err != nil {
-		return nil, inFolder(c.Data, err)
+		return nil, w.inFolder(err)
 	}
 	w.closers = append(w.closers, w.db.Close)
 	spools, err := blob.OpenSpools(blob.SpoolsOptions{FS: w.dir, Dir: "spool", BootID: bootID(), KeepFree: c.Storage.KeepFree.Of})
 	if err != nil {
-		return nil, inFolder(c.Data, err)
+		return nil, w.inFolder(err)
 	}
 
 	// The heart: rules, upstreams, and what is kept of them.
@@ -151,7 +151,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 
 	keys, err := seal.Open(w.dir, "keys")
 	if err != nil {
-		return nil, inFolder(c.Data, err)
+		return nil, w.inFolder(err)
 	}
 	if err := w.openAdmin(ctx, keys, reg, ups); err != nil {
 		return nil, err

@@ -72,11 +72,41 @@ func TestPull(t *testing.T) {
 	if got := up.Requests(); len(got) != 0 {
 		t.Errorf("after a restart the upstream was asked again: %v", got)
 	}
+	s.Stop()
+	if got, want := greeting(t, s.Folder), "data: 1 repository, 1 tag, 3 blobs, 97.9 KiB\n"; !strings.Contains(got, want) {
+		t.Errorf("the next start says\n%s\nwithout %q", got, want)
+	}
 	for _, word := range []string{"s3cret", s.Key.Secret} {
 		if strings.Contains(s.Log.String(), word) {
 			t.Errorf("a secret is in the log:\n%s", s.Log)
 		}
 	}
+}
+
+// greeting runs a weir in a folder until it has said what it found.
+func greeting(t *testing.T, folder string) string {
+	t.Helper()
+	c, err := config.Load(filepath.Join(folder, "weir.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &onWrite{cancel: cancel}
+	if err := app.Run(ctx, c, app.Options{Stdout: out}); err != nil {
+		t.Fatal(err)
+	}
+	return out.text.String()
+}
+
+// onWrite is what is written, and ends something at the first byte.
+type onWrite struct {
+	text   strings.Builder
+	cancel func()
+}
+
+func (o *onWrite) Write(p []byte) (int, error) {
+	o.cancel()
+	return o.text.Write(p)
 }
 
 func TestPaths(t *testing.T) {
@@ -145,7 +175,16 @@ func TestDrain(t *testing.T) {
 		t.Fatal("weir ended before the body did")
 	default:
 	}
-	up.Release()
+	whole, done := context.WithCancel(t.Context())
+	defer done()
+	go func() {
+		again := time.NewTicker(time.Millisecond)
+		defer again.Stop()
+		for whole.Err() == nil {
+			up.Release() // reaches only what has stalled by then
+			<-again.C
+		}
+	}()
 	if n := len(read(t, resp)); n != 1<<20-1000 {
 		t.Errorf("%d bytes after the drain began, want %d", n, 1<<20-1000)
 	}

@@ -21,7 +21,7 @@ func (w *Weir) openRegistry(ctx context.Context) error {
 		reg, err = makeRegistry(ctx, w.db, want.ID, want.Region)
 	}
 	if err != nil {
-		return inFolder(w.config.Data, err)
+		return w.inFolder(err)
 	}
 	if want.ID != "" && want.ID != reg.ID {
 		return fixed("id", want.ID, w.config.Data, reg.ID)
@@ -60,7 +60,7 @@ func makeRegistry(ctx context.Context, db *meta.DB, id, region string) (meta.Reg
 func (w *Weir) openRootKey(ctx context.Context, who *auth.Auth) error {
 	id, secret, _, err := who.CreateRoot(ctx, w.Registry.ID)
 	if err != nil {
-		return inFolder(w.config.Data, err)
+		return w.inFolder(err)
 	}
 	w.Key, err = ReadKey(w.config.Data)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -73,7 +73,7 @@ func (w *Weir) openRootKey(ctx context.Context, who *auth.Auth) error {
 	}
 	w.Key = Key{id, secret}
 	if err := writeKey(w.dir, w.Key); err != nil {
-		return inFolder(w.config.Data, err)
+		return w.inFolder(err)
 	}
 	return nil
 }

@@ -72,6 +72,15 @@ func inFolder(name string, err error) error {
 	return advise(fmt.Errorf("%s: %w", name, err))
 }
 
+// inFolder is inFolder for an open folder: whatever the error says, no room is
+// the reason where there is none.
+func (w *Weir) inFolder(err error) error {
+	if free, _, serr := w.dir.Space(); err != nil && serr == nil && free < 64<<10 {
+		return fmt.Errorf("%s: %w: its file system is full: make room there", w.config.Data, err)
+	}
+	return inFolder(w.config.Data, err)
+}
+
 // advise adds what to do about an error of the file system.
 func advise(err error) error {
 	switch {
@@ -80,7 +89,7 @@ func advise(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: give this user the right to, or name another folder with --data", err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errs.CodeOf(err) == errs.StorageFull:
-		return fmt.Errorf("%w: make room on its file system", err)
+		return fmt.Errorf("%w: its file system is full: make room there", err)
 	case errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("%w: a file is in its place", err)
 	}

@@ -37,7 +37,7 @@ func (w *Weir) greet(ctx context.Context, out io.Writer, listeners []Listener) e
 	} else {
 		found, err := look(ctx, w.db, w.store)
 		if err != nil {
-			return inFolder(w.config.Data, err)
+			return w.inFolder(err)
 		}
 		fmt.Fprintf(&b, "found in data folder %s: %s\n", w.config.Data, found)
 		fmt.Fprintf(&b, "the root access key %s is in %s\n", w.Key.ID, keyFile)

@@ -173,7 +173,7 @@ func (a *Auth) Basic(ctx context.Context, remote netip.Addr, id, secret string) 
 	if id == TokenUser {
 		return a.token(ctx, remote, secret)
 	}
-	at := guess{id, remote}
+	at := guess{clip(id), remote} // what a stranger sends may be long
 	wait := a.guesses.wait(at)
 	want := ""
 	k, err := a.active(ctx, id)
@@ -210,7 +210,7 @@ func tooMany(wait time.Duration) error {
 	return &errs.Error{Code: errs.RateLimited, Msg: "too many logins with a wrong password from this address; try again later", RetryAfter: wait}
 }
 
-// clip keeps what a stranger sent short enough for the log.
+// clip keeps what a stranger sent short enough to be kept or logged.
 func clip(s string) string {
 	if len(s) > 40 {
 		return s[:40] + "..."

@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -82,13 +84,13 @@ func TestAnswers(t *testing.T) {
 				return fmt.Errorf("wrapped: %w", errs.Wrap(errs.BlobUnknown, secret, "no such blob"))
 			},
 			status: 418, body: "no such blob",
-			log: map[string]any{"level": "INFO", "status": 418.0, "bytes": 12.0, "code": "BlobUnknown", "error": "wrapped: no such blob: row 7 of table secrets", "aborted": false},
+			log: map[string]any{"level": "INFO", "status": 418.0, "bytes": 12.0, "code": "BlobUnknown", "error": "wrapped: no such blob: row 7 of table secrets"},
 		},
 		{
 			name:    "untyped error",
 			handler: func(*httpx.ResponseWriter, *http.Request) error { return secret },
 			status:  500, body: "internal error",
-			log: map[string]any{"level": "ERROR", "status": 500.0, "bytes": 14.0, "code": "Internal", "error": "row 7 of table secrets", "aborted": false},
+			log: map[string]any{"level": "ERROR", "status": 500.0, "bytes": 14.0, "code": "Internal", "error": "row 7 of table secrets"},
 		},
 		{
 			name: "error after the first byte",
@@ -121,7 +123,7 @@ func TestAnswers(t *testing.T) {
 			name:    "panic",
 			handler: func(*httpx.ResponseWriter, *http.Request) error { panic("row 7") },
 			status:  500, body: "internal error",
-			log: map[string]any{"level": "ERROR", "status": 500.0, "bytes": 14.0, "code": "Internal", "error": "panic: row 7", "aborted": false},
+			log: map[string]any{"level": "ERROR", "status": 500.0, "bytes": 14.0, "code": "Internal", "error": "panic: row 7"},
 		},
 		{
 			name: "signed URL in a cause",
@@ -129,7 +131,7 @@ func TestAnswers(t *testing.T) {
 				return errs.Wrap(errs.UpstreamFailed, errors.New(`Get "https://u:p@cdn.example/b?X-Amz-Signature=abc": EOF`), "cut")
 			},
 			status: 418, body: "cut",
-			log: map[string]any{"level": "INFO", "status": 418.0, "bytes": 3.0, "code": "UpstreamFailed", "error": `cut: Get "https://cdn.example/b?...": EOF`, "aborted": false},
+			log: map[string]any{"level": "INFO", "status": 418.0, "bytes": 3.0, "code": "UpstreamFailed", "error": `cut: Get "https://cdn.example/b?...": EOF`},
 		},
 	}
 	for _, tt := range tests {
@@ -185,6 +187,52 @@ func checkLine(t *testing.T, log *bytes.Buffer, want map[string]any) {
 	}
 	if d := cmp.Diff(full, got); d != "" {
 		t.Errorf("access line (-want +got):\n%s", d)
+	}
+}
+
+// TestHTTP2: what holds on a plain connection holds on a stream of HTTP/2.
+func TestHTTP2(t *testing.T) {
+	path, content := testFile(t)
+	h := httpx.New(httpx.Options{WriteError: writeError, Logger: slog.New(slog.DiscardHandler)},
+		func(w *httpx.ResponseWriter, r *http.Request) error {
+			switch r.URL.Path {
+			case "/file":
+				f, err := os.Open(path)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				http.ServeContent(w, r, "", time.Time{}, f)
+				return w.Err()
+			case "/cut":
+				io.WriteString(w, "half")
+				w.Flush()
+			}
+			return errs.New(errs.UpstreamFailed, "cut")
+		})
+	srv := httptest.NewUnstartedServer(h)
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	tests := []struct {
+		path, body string
+		status     int
+		broken     bool
+	}{
+		{"/file", string(content), 200, false},
+		{"/cut", "half", 200, true},
+		{"/error", "cut", 418, false},
+	}
+	for _, tt := range tests {
+		resp, err := srv.Client().Get(srv.URL + tt.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.ProtoMajor != 2 || resp.StatusCode != tt.status || string(body) != tt.body || (err != nil) != tt.broken {
+			t.Errorf("%s: HTTP/%d, status %d, %d bytes, error %v", tt.path, resp.ProtoMajor, resp.StatusCode, len(body), err)
+		}
 	}
 }
 

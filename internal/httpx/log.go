@@ -35,7 +35,10 @@ func (h *handler) log(w *ResponseWriter, r *http.Request, took time.Duration, er
 		case aborted, w.status >= http.StatusInternalServerError:
 			level = slog.LevelWarn
 		}
-		attrs = append(attrs, slog.Bool("aborted", aborted), slog.String("code", code.String()), slog.String("error", Scrub(err.Error())))
+		if aborted {
+			attrs = append(attrs, slog.Bool("aborted", true)) // broken off: status is not what the client saw
+		}
+		attrs = append(attrs, slog.String("code", code.String()), slog.String("error", Scrub(err.Error())))
 	}
 	h.Logger.LogAttrs(r.Context(), level, "request", attrs...)
 }

@@ -22,7 +22,7 @@ const (
 // fields for the access line as soon as they know them.
 type ResponseWriter struct {
 	Principal  string // who is asking
-	Action     string // what for, in IAM's words
+	Action     string // what for, in IAM's words where it has one
 	Repository string
 	Reference  string // tag or digest
 	Cache      string // hit, miss, join or stale

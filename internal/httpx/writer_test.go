@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -50,11 +51,11 @@ func (f readCounter) Read(p []byte) (int, error) {
 }
 
 // tap is a TCP listener that counts what is written to its connections by Write,
-// which sendfile does not use, and tells of write deadlines.
+// which sendfile does not use.
 type tap struct {
 	net.Listener
-	written   atomic.Int64
-	deadlines chan struct{} // may be nil
+	written atomic.Int64
+	clock   *clock // of write deadlines; nil: the real one
 }
 
 type tapConn struct {
@@ -78,24 +79,56 @@ func (c tapConn) Write(p []byte) (int, error) {
 }
 
 func (c tapConn) SetWriteDeadline(at time.Time) error {
-	err := c.TCPConn.SetWriteDeadline(at)
-	if c.tap.deadlines != nil && !at.IsZero() {
-		select {
-		case c.tap.deadlines <- struct{}{}:
-		default:
-		}
+	if c.tap.clock == nil || at.IsZero() {
+		return c.TCPConn.SetWriteDeadline(at)
 	}
-	return err
+	return c.tap.clock.renew(c.TCPConn)
+}
+
+// clock lets write deadlines pass when the test says so.
+type clock struct {
+	mu       sync.Mutex
+	conn     *net.TCPConn
+	renewals int
+	renewed  chan struct{} // holds one
+}
+
+func (c *clock) renew(conn *net.TCPConn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn = conn
+	c.renewals++
+	select {
+	case c.renewed <- struct{}{}:
+	default:
+	}
+	return conn.SetWriteDeadline(time.Time{})
+}
+
+func (c *clock) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.renewals
+}
+
+// pass has the deadline pass that was set by the n-th renewal, if it is the last.
+func (c *clock) pass(n int) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.renewals != n {
+		return false, nil
+	}
+	return true, c.conn.SetWriteDeadline(time.Unix(1, 0))
 }
 
 // serve runs h on loopback until the test ends.
-func serve(t *testing.T, h http.Handler, deadlines chan struct{}) *tap {
+func serve(t *testing.T, h http.Handler, c *clock) *tap {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &tap{Listener: ln, deadlines: deadlines}
+	l := &tap{Listener: ln, clock: c}
 	srv := &http.Server{Handler: h}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
@@ -177,8 +210,8 @@ func TestSendfile(t *testing.T) {
 // everything, however long it takes.
 func TestSlowReaderOfFile(t *testing.T) {
 	path, content := testFile(t)
-	deadlines, over := make(chan struct{}, 1), make(chan struct{})
-	h := httpx.New(httpx.Options{WriteError: writeError, Logger: slog.New(slog.DiscardHandler), Stall: 200 * time.Millisecond},
+	deadlines, over := &clock{renewed: make(chan struct{}, 1)}, make(chan struct{})
+	h := httpx.New(httpx.Options{WriteError: writeError, Logger: slog.New(slog.DiscardHandler)},
 		func(w *httpx.ResponseWriter, r *http.Request) error {
 			defer close(over)
 			f, err := os.Open(path)
@@ -199,18 +232,26 @@ func TestSlowReaderOfFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	// Takes some at every renewal, so each piece meets its deadline half done.
+	// Takes more than all buffers hold after each renewal, and then lets the
+	// deadline pass in the middle of the piece.
 	var got bytes.Buffer
-	renewals := 0
-	for got.Len() < 3<<20 {
+	passed := 0
+	for got.Len() < 8<<20 {
 		select {
-		case <-deadlines:
-			renewals++
+		case <-deadlines.renewed:
 		case <-over:
-			t.Fatalf("the answer was over after %d bytes and %d renewals", got.Len(), renewals)
+			t.Fatalf("the answer was over after %d bytes and %d deadlines", got.Len(), passed)
 		}
-		if _, err := io.CopyN(&got, c, 400<<10); err != nil {
-			t.Fatalf("after %d bytes and %d renewals: %v", got.Len(), renewals, err)
+		n := deadlines.count()
+		if _, err := io.CopyN(&got, c, 1<<20); err != nil {
+			t.Fatalf("after %d bytes and %d deadlines: %v", got.Len(), passed, err)
+		}
+		did, err := deadlines.pass(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if did {
+			passed++
 		}
 	}
 	if _, err := io.Copy(&got, c); err != nil {
@@ -219,6 +260,9 @@ func TestSlowReaderOfFile(t *testing.T) {
 	_, body, _ := bytes.Cut(got.Bytes(), []byte("\r\n\r\n"))
 	if sha256.Sum256(body) != sha256.Sum256(content) {
 		t.Errorf("got %d bytes, want the file's %d", len(body), len(content))
+	}
+	if passed == 0 {
+		t.Error("no deadline passed in the middle of a piece")
 	}
 }
 

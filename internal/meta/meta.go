@@ -1,5 +1,5 @@
-// Package meta has weir's rows: the registry, access keys, repositories, manifests
-// and what they name, which blobs are held, which repository may serve which of
+// Package meta has weir's rows: the registry, access keys, users and their policies,
+// rules, secrets, repositories, manifests and what they name, which blobs are held, which repository may serve which of
 // them, tags and their history. It keeps them in SQLite or in PostgreSQL, with one
 // text of SQL for both; design.md calls it meta, decisions.md section 3 has its rules.
 //
@@ -10,8 +10,8 @@
 //     another writer is tried again.
 //   - A read that starts after a write returned sees it, in the same process from
 //     memory too, across processes on PostgreSQL.
-//   - On SQLite a tag, a manifest, a servable blob and an access key that were read
-//     lately cost no SQL. On PostgreSQL only manifests, which their digest names, are
+//   - On SQLite a tag, a manifest, a servable blob, an access key and a user's policies
+//     that were read lately cost no SQL. On PostgreSQL only manifests, which their digest names, are
 //     remembered: another process may change the rest. The memory is bounded.
 //   - A link is written only while the blob is held.
 //   - What is stored as text has been checked against its grammar; media types,

@@ -52,7 +52,7 @@ func TestBlobRanges(t *testing.T) {
 	for _, tt := range tests {
 		for _, held := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, held %v", tt.name, held), func(t *testing.T) {
-				b := &blob{data: data, source: registry.Miss}
+				b := &scriptedBlob{data: data, source: registry.Miss}
 				asked := tt.arrives
 				if held {
 					b.content, asked = bytes.NewReader(data), tt.held
@@ -115,7 +115,7 @@ func checkBlobHeader(t *testing.T, h http.Header) {
 // TestSeveralRanges: a held blob answers them in parts, an arriving one as a whole.
 func TestSeveralRanges(t *testing.T) {
 	h := http.Header{"Range": {"bytes=0-1, 50-51, 200-, -3"}}
-	srv := start(t, &script{blob: &blob{data: data, source: registry.Miss, content: bytes.NewReader(data)}})
+	srv := start(t, &script{blob: &scriptedBlob{data: data, source: registry.Miss, content: bytes.NewReader(data)}})
 	resp, body, err := srv.do(t, "GET", blobAt, h)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestSeveralRanges(t *testing.T) {
 		t.Errorf("parts (-want +got):\n%s", d)
 	}
 
-	srv = start(t, &script{blob: &blob{data: data, source: registry.Miss}})
+	srv = start(t, &script{blob: &scriptedBlob{data: data, source: registry.Miss}})
 	resp, body, err = srv.do(t, "GET", blobAt, h)
 	if err != nil || resp.StatusCode != 200 || !bytes.Equal(body, data) {
 		t.Errorf("arriving: %d, %d bytes, %v", resp.StatusCode, len(body), err)
@@ -170,7 +170,7 @@ func TestUnknownLength(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := &blob{data: data, unknown: true, source: registry.Miss}
+			b := &scriptedBlob{data: data, unknown: true, source: registry.Miss}
 			h := http.Header{}
 			if tt.rng != "" {
 				h.Set("Range", tt.rng)
@@ -209,7 +209,7 @@ func raw(t *testing.T, srv *server, text string) string {
 // TestHTTP10: a client that takes the end of the connection for the end of the
 // blob is given a length, or an error, never a truncated 200.
 func TestHTTP10(t *testing.T) {
-	b := &blob{data: data, unknown: true}
+	b := &scriptedBlob{data: data, unknown: true}
 	got := raw(t, start(t, &script{blob: b}), "GET "+blobAt+" HTTP/1.0\r\n")
 	if !strings.HasPrefix(got, "HTTP/1.0 200") || !strings.Contains(got, "Content-Length: 100\r\n") || !strings.HasSuffix(got, string(data)) {
 		t.Errorf("answer:\n%s", got)
@@ -217,7 +217,7 @@ func TestHTTP10(t *testing.T) {
 	if b.verified != 1 {
 		t.Errorf("waited for the whole blob %d times", b.verified)
 	}
-	b = &blob{data: data, unknown: true, err: errCut}
+	b = &scriptedBlob{data: data, unknown: true, err: errCut}
 	got = raw(t, start(t, &script{blob: b}), "GET "+blobAt+" HTTP/1.0\r\n")
 	if !strings.HasPrefix(got, "HTTP/1.0 502") || b.closed != 1 {
 		t.Errorf("closed %d times; answer:\n%s", b.closed, got)
@@ -238,7 +238,7 @@ func TestCut(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := &blob{data: data, unknown: tt.unknown, cut: 20, err: errCut}
+			b := &scriptedBlob{data: data, unknown: tt.unknown, cut: 20, err: errCut}
 			srv := start(t, &script{blob: b})
 			h := http.Header{}
 			if tt.rng != "" {

@@ -30,7 +30,7 @@ import (
 // script is a registry that answers what it is told.
 type script struct {
 	manifest *registry.Manifest
-	blob     *blob
+	blob     *scriptedBlob
 	info     registry.BlobInfo
 	err      error
 
@@ -61,8 +61,8 @@ func (s *script) StatBlob(_ context.Context, c iam.Caller, repo string, d digest
 	return s.info, "up.example", s.err
 }
 
-// blob is a scripted blob: held if it has content, else arriving.
-type blob struct {
+// scriptedBlob is a blob: held if it has content, else arriving.
+type scriptedBlob struct {
 	content  io.ReadSeeker
 	data     []byte
 	unknown  bool  // its length, until it is verified
@@ -74,16 +74,16 @@ type blob struct {
 	asked    []string
 }
 
-func (b *blob) Length() int64 {
+func (b *scriptedBlob) Length() int64 {
 	if b.unknown && b.verified == 0 {
 		return -1
 	}
 	return int64(len(b.data))
 }
-func (b *blob) From() (registry.Source, string) { return b.source, "up.example" }
-func (b *blob) Content() io.ReadSeeker          { return b.content }
-func (b *blob) Close() error                    { b.closed++; return nil }
-func (b *blob) Verified(context.Context) error {
+func (b *scriptedBlob) From() (registry.Source, string) { return b.source, "up.example" }
+func (b *scriptedBlob) Content() io.ReadSeeker          { return b.content }
+func (b *scriptedBlob) Close() error                    { b.closed++; return nil }
+func (b *scriptedBlob) Verified(context.Context) error {
 	if b.cut == 0 && b.err != nil {
 		return b.err
 	}
@@ -91,7 +91,7 @@ func (b *blob) Verified(context.Context) error {
 	return nil
 }
 
-func (b *blob) WriteRange(_ context.Context, w registry.Sink, start, end int64) error {
+func (b *scriptedBlob) WriteRange(_ context.Context, w registry.Sink, start, end int64) error {
 	b.asked = append(b.asked, fmt.Sprintf("[%d,%d)", start, end))
 	if end < 0 {
 		end = int64(len(b.data))

@@ -77,7 +77,7 @@ func TestManifest(t *testing.T) {
 func TestIfNoneMatch(t *testing.T) {
 	m := index(registry.Hit, -1, "")
 	tag := `"` + string(m.Digest) + `"`
-	srv := start(t, &script{manifest: m, blob: &blob{data: m.Raw}, info: registry.BlobInfo{Size: m.Size}})
+	srv := start(t, &script{manifest: m, blob: &scriptedBlob{data: m.Raw}, info: registry.BlobInfo{Size: m.Size}})
 	tests := []struct {
 		name, header string
 		status       int
@@ -174,7 +174,7 @@ func TestRefusals(t *testing.T) {
 
 func TestAccessLine(t *testing.T) {
 	data := []byte("0123456789")
-	srv := start(t, &script{manifest: index(registry.Stale, time.Hour, "away"), blob: &blob{data: data, source: registry.Join}})
+	srv := start(t, &script{manifest: index(registry.Stale, time.Hour, "away"), blob: &scriptedBlob{data: data, source: registry.Join}})
 	for _, path := range []string{"/v2/a/b/manifests/1", "/v2/a/b/blobs/" + string(d256)} {
 		if _, _, err := srv.do(t, "GET", path, nil); err != nil {
 			t.Fatal(err)

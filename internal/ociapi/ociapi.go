@@ -100,7 +100,7 @@ func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	w.Repository = req.Repository
+	w.Action, w.Repository = req.Kind.String(), req.Repository
 	if w.Reference = req.Reference.String(); w.Reference == "" {
 		w.Reference = string(req.Digest)
 	}

@@ -137,6 +137,9 @@ func (c *Cache) prove(ctx context.Context, s Scope, d digest.Digest) (int64, err
 		return size, nil
 	}
 	f, _ := c.proofs.join(c, key, func(ctx context.Context) (int64, error) {
+		if size, ok := c.sizes.get(key); ok {
+			return size, nil // another proof ended since this one was found to be needed
+		}
 		ctx, cancel := context.WithTimeout(ctx, c.Check)
 		defer cancel()
 		body, _, total, err := c.Upstream(r).Blob(ctx, r.UpstreamRepository(repo), d, 0, 1)

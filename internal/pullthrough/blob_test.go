@@ -291,6 +291,35 @@ func TestBadBodies(t *testing.T) {
 		code:  errs.UpstreamUnreachable,
 		asked: []string{"BLOB app blob", "BLOB app blob 196608+196613", "BLOB app blob 196608+196613", "BLOB app blob 196608+196613", "BLOB app blob 196608+196613"},
 	}, {
+		name: "changes its mind about the length",
+		open: func(up *script) open {
+			return func(ctx context.Context, data []byte, offset, n int64, try int) (io.ReadCloser, int64, int64, error) {
+				b := up.body(ctx, data[offset:], n)
+				if try == 0 {
+					b.stop, b.err = 10, io.ErrUnexpectedEOF
+					return b, offset, int64(len(data)) + 7, nil
+				}
+				return b, offset, int64(len(data)), nil
+			}
+		},
+		code: errs.UpstreamFailed, asked: []string{"BLOB app blob", "BLOB app blob", "BLOB app blob 10+393218"}, stored: true,
+	}, {
+		name: "limits the rate midway",
+		open: func(up *script) open {
+			return func(ctx context.Context, data []byte, offset, n int64, try int) (io.ReadCloser, int64, int64, error) {
+				if try > 0 && try < 4 {
+					return nil, 0, 0, &errs.Error{Code: errs.UpstreamRateLimited, Msg: "429", RetryAfter: 10 * time.Second}
+				}
+				b := up.body(ctx, data[offset:], n)
+				if try == 0 {
+					b.stop, b.err = 3*chunk, io.ErrUnexpectedEOF
+				}
+				return b, offset, int64(len(data)), nil
+			}
+		},
+		asked:  []string{"BLOB app blob", "BLOB app blob 196608+196613", "BLOB app blob 196608+196613", "BLOB app blob 196608+196613", "BLOB app blob 196608+196613"},
+		stored: true,
+	}, {
 		name: "range from elsewhere",
 		open: func(up *script) open {
 			return func(ctx context.Context, data []byte, offset, n int64, try int) (io.ReadCloser, int64, int64, error) {

@@ -2,6 +2,7 @@ package pullthrough
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -30,11 +31,11 @@ type outcome struct {
 // deniedPause is how long a 401 or 403 lets a held tag be.
 const deniedPause = 5 * time.Minute
 
-func (c *Cache) checkHeld(r *rule.Rule, repo, tag string, pause time.Duration) *flight[outcome] {
-	f, _ := c.checks.join(c, checkKey{refKey{r.Prefix, repo, tag}, false}, func(ctx context.Context) (outcome, error) {
-		return c.check(ctx, r, repo, tag, true, pause)
+// checkDue joins the check of a tag that is not held or due, or starts it after pause.
+func (c *Cache) checkDue(r *rule.Rule, repo, tag string, pause time.Duration) (f *flight[outcome], lead bool) {
+	return c.checks.join(c, checkKey{refKey{r.Prefix, repo, tag}, false}, func(ctx context.Context) (outcome, error) {
+		return c.check(ctx, r, repo, tag, false, pause)
 	})
-	return f
 }
 
 // CheckNow asks the upstream what a tag is, whatever its window says, and applies
@@ -56,7 +57,7 @@ func (c *Cache) CheckNow(ctx context.Context, s Scope, tag string) (CheckResult,
 		return CheckResult{}, err
 	}
 	f, _ := c.checks.join(c, checkKey{s.key(tag), true}, func(ctx context.Context) (outcome, error) {
-		return c.check(ctx, r, repo, tag, held, 0)
+		return c.check(ctx, r, repo, tag, true, 0)
 	})
 	o, err := f.wait(ctx)
 	if err != nil {
@@ -74,8 +75,10 @@ type CheckResult struct {
 	At      time.Time
 }
 
-// check asks the upstream what a tag is and applies the answer, after pause.
-func (c *Cache) check(ctx context.Context, r *rule.Rule, repo, tag string, held bool, pause time.Duration) (outcome, error) {
+// check asks the upstream what a tag is and applies the answer, after pause. Unless
+// it is on demand, it asks nothing if another check has ended since somebody saw
+// the need for this one.
+func (c *Cache) check(ctx context.Context, r *rule.Rule, repo, tag string, demand bool, pause time.Duration) (outcome, error) {
 	if pause > 0 {
 		wait := time.NewTimer(pause)
 		defer wait.Stop()
@@ -87,16 +90,19 @@ func (c *Cache) check(ctx context.Context, r *rule.Rule, repo, tag string, held 
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Check)
 	defer cancel()
-	if !held {
+	t, err := c.Index.Tag(ctx, repo, tag)
+	if errs.CodeOf(err) == errs.ManifestUnknown {
 		m, err := c.fetch(ctx, r, repo, oci.Reference{Tag: tag}, tag)
 		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{manifest: m, digest: m.Digest, moved: true, at: time.Now()}, nil
 	}
-	t, err := c.Index.Tag(ctx, repo, tag)
 	if err != nil {
 		return outcome{}, err
+	}
+	if !demand && !c.due(r, tag, t) {
+		return outcome{digest: t.Digest, at: t.Checked}, nil
 	}
 	o, err := c.ask(ctx, r, repo, tag, t)
 	if err != nil {
@@ -159,6 +165,9 @@ func (c *Cache) head(ctx context.Context, r *rule.Rule, repo, tag string) (diges
 
 // apply records a failed check of a held tag, as far as it tells anything.
 func (c *Cache) apply(ctx context.Context, r *rule.Rule, repo, tag string, t rule.Tag, err error) {
+	if errors.Is(err, context.Canceled) && errs.As(err) == nil {
+		return // weir is ending
+	}
 	now := time.Now()
 	var put error
 	switch errs.CodeOf(err) {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weir-registry/weir/internal/blob"
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/vfs"
 	"github.com/weir-registry/weir/internal/vfs/vfstest"
@@ -167,4 +168,43 @@ func TestBytesGone(t *testing.T) {
 			t.Errorf("gone, and the upstream away: %v", err)
 		}
 	})
+}
+
+// TestStoredWithoutRow: the process died between the store's commit and the row.
+// The bytes are not fetched again; the upstream's word is, unless they are public.
+func TestStoredWithoutRow(t *testing.T) {
+	for _, size := range []int{0, 100, 5 * chunk} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				up := w.ups["hub"]
+				d, data := up.blob(1, size)
+				spools, err := blob.OpenSpools(blob.SpoolsOptions{FS: w.fs, Dir: "other", BootID: "boot", KeepFree: func(int64) int64 { return 0 }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sp, err := spools.Open(blob.Key{Host: "up.test", Digest: d}, int64(size))
+				if err == nil {
+					_, err = sp.Write(data)
+				}
+				if err == nil {
+					err = w.store.Commit(t.Context(), sp)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				up.refusing(answers(errs.UpstreamDenied, 0))
+				if _, err := w.pull("hub/app", d); errs.CodeOf(err) != errs.UpstreamDenied {
+					t.Errorf("without the upstream's word: %v", err)
+				}
+				up.refusing(nil)
+				<-time.After(time.Minute)
+				up.asked()
+				if got, err := w.pull("hub/app", d); err != nil || !bytes.Equal(got, data) {
+					t.Errorf("%d bytes, %v", len(got), err)
+				}
+				w.wantAsked("hub", "BLOB app blob 0+1")
+				w.wantStored("hub/app", d, data)
+			})
+		})
+	}
 }

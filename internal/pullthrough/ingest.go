@@ -23,6 +23,8 @@ const (
 	readSize = 256 << 10
 	// maxTries is how often in a row a transfer is opened again without a byte.
 	maxTries = 5
+	// maxPause is the longest that a 429 holds up a transfer that has begun.
+	maxPause = 30 * time.Second
 	// mismatchFor is how long an upstream's wrong bytes are remembered.
 	mismatchFor = time.Minute
 )
@@ -48,12 +50,11 @@ type ingest struct {
 	declared bool // size is a manifest's word
 	release  func()
 
-	spool     *blob.Spool // set before opened
+	spool     *blob.Spool // set before written, started and whole tell of it
 	restarted bool        // run's own
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change; nil while nobody waits
-	opened  bool          // the spool can be read
 	started bool          // the upstream has answered for upRepo
 	size    int64         // -1 while it is not known
 	written int64
@@ -124,6 +125,9 @@ func (in *ingest) run(ctx context.Context) {
 		in.release = s.release
 	}
 	defer in.release()
+	if in.adopt(ctx) {
+		return
+	}
 	sp, err := in.c.Spools.Open(in.key, in.size)
 	if err != nil {
 		in.c.Logger.Warn("blob passes through without being kept", "digest", in.d, "upstream", in.r.Upstream, "error", err)
@@ -131,7 +135,7 @@ func (in *ingest) run(ctx context.Context) {
 		return
 	}
 	in.spool = sp
-	in.update(func() { in.opened, in.written = true, sp.Size() })
+	in.update(func() { in.written = sp.Size() })
 	err = in.transfer(ctx)
 	if err == nil {
 		in.update(func() { in.whole, in.size = true, sp.Size() })
@@ -141,17 +145,56 @@ func (in *ingest) run(ctx context.Context) {
 	in.give(ctx, err)
 }
 
+// adopt ends an ingest whose bytes are in the store by now: another ended between
+// the request's look at the row and this one's start, or the process died between
+// the store's commit and the row. It says whether it did.
+func (in *ingest) adopt(ctx context.Context) bool {
+	size, err := in.c.Store.Stat(ctx, in.d)
+	if err != nil || in.size >= 0 && size != in.size {
+		return false // not there, or not what is asked for
+	}
+	row, err := in.c.Index.Blob(ctx, in.repo, in.d)
+	if err == nil && row.Held && row.Linked {
+		in.end(nil)
+		return true
+	}
+	if err == nil && !row.Public {
+		err = in.proof(ctx)
+	}
+	if err == nil {
+		err = in.c.Index.PutBlob(context.WithoutCancel(ctx), in.d, size, in.public, in.granted(nil), time.Now())
+	}
+	in.end(err)
+	return true
+}
+
+// proof asks the upstream for one byte: its answer is the repository's right.
+func (in *ingest) proof(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, in.c.Check)
+	defer cancel()
+	body, _, _, err := in.c.Upstream(in.r).Blob(ctx, in.upRepo, in.d, 0, 1)
+	if err == nil {
+		body.Close()
+	} else if errs.CodeOf(err) == errs.RangeInvalid {
+		err = nil // there, and empty
+	}
+	err = timedOut(err, in.r)
+	in.c.note(in.r, in.asked(), false, false, err)
+	return err
+}
+
 // give ends an ingest that came to nothing, keeping what may still be of use.
 func (in *ingest) give(ctx context.Context, err error) {
 	sp := in.spool
 	drop := sp.Size() == 0
 	switch {
 	case errors.Is(err, errFrozen):
-		h, herr := sp.Hash()
-		if herr == nil {
+		drop = true
+		if h, herr := sp.Hash(); herr != nil {
+			err = herr
+		} else {
 			in.update(func() { in.frozen = h })
 		}
-		drop = true
 		in.c.Logger.Error("spool takes no more; its readers go on by themselves", "digest", in.d, "offset", sp.Size(), "error", err)
 	case errs.CodeOf(err) == errs.DigestMismatch:
 		e := errs.Wrap(errs.UpstreamFailed, err, "%s sent bytes for %s that do not have this digest", in.r.Upstream, in.d)
@@ -246,7 +289,7 @@ func (in *ingest) transfer(ctx context.Context) error {
 			}
 			in.restarted = true
 			in.c.Logger.Warn("wrong bytes; starting the blob over", "digest", in.d, "upstream", in.r.Upstream, "error", err)
-			if err := in.startOver(in.size); err != nil {
+			if err := in.startOver(); err != nil {
 				return err
 			}
 			continue
@@ -261,7 +304,7 @@ func (in *ingest) transfer(ctx context.Context) error {
 			return err
 		}
 		in.c.Logger.Info("resuming blob", "digest", in.d, "upstream", in.r.Upstream, "offset", in.spool.Size(), "try", tries, "error", err)
-		pause := time.NewTimer(time.Duration(tries*tries-1) * time.Second / 2)
+		pause := time.NewTimer(between(tries, err))
 		select {
 		case <-ctx.Done():
 			pause.Stop()
@@ -269,6 +312,16 @@ func (in *ingest) transfer(ctx context.Context) error {
 		case <-pause.C:
 		}
 	}
+}
+
+// between is how long to wait before the next try: longer each time, and as long as
+// a 429 says, within reason.
+func between(tries int, err error) time.Duration {
+	pause := time.Duration(tries*tries-1) * time.Second / 2
+	if e := errs.As(err); e != nil {
+		pause = max(pause, min(e.RetryAfter, maxPause))
+	}
+	return pause
 }
 
 // fatal says whether opening the upstream again cannot help.
@@ -282,12 +335,19 @@ func (in *ingest) hasStarted() bool {
 	return in.started
 }
 
-// startOver empties the spool. Who has had bytes of it is cut off.
-func (in *ingest) startOver(size int64) error {
+// startOver empties the spool and forgets what the upstream said of the size. Who
+// has had bytes of it is cut off.
+func (in *ingest) startOver() error {
 	if err := in.spool.Reset(); err != nil {
 		return fmt.Errorf("start a spool over: %w", err)
 	}
-	in.update(func() { in.epoch++; in.written = 0; in.size = size })
+	in.update(func() {
+		in.epoch++
+		in.written = 0
+		if !in.declared {
+			in.size = -1
+		}
+	})
 	return nil
 }
 
@@ -313,8 +373,7 @@ func (in *ingest) attempt(ctx context.Context) (ended bool, err error) {
 	}
 	defer body.Close()
 	in.c.paths.ok(in.r.Upstream)
-	again, err := in.begin(off, start, total)
-	if err != nil || again {
+	if err := in.begin(off, start, total); err != nil {
 		return false, err
 	}
 	if proof {
@@ -329,7 +388,7 @@ func (in *ingest) refused(ctx context.Context, off int64, err error) error {
 		err = errs.Wrap(errs.UpstreamTimeout, cause, "%s sent nothing for %s", in.r.Upstream, in.d)
 	}
 	if errs.CodeOf(err) == errs.RangeInvalid && off > 0 {
-		if serr := in.startOver(in.size); serr != nil {
+		if serr := in.startOver(); serr != nil {
 			return serr
 		}
 		return err
@@ -338,22 +397,26 @@ func (in *ingest) refused(ctx context.Context, off int64, err error) error {
 	return err
 }
 
-// begin takes in what the upstream says of the body that it opened. again is true
-// if it must be opened anew.
-func (in *ingest) begin(off, start, total int64) (again bool, err error) {
+// begin takes in what the upstream says of the body that it opened. If that is not
+// what the spool holds a part of, it is an error, after which another attempt may
+// do better.
+func (in *ingest) begin(off, start, total int64) error {
 	if start != 0 && start != off {
-		return false, errs.New(errs.UpstreamFailed, "%s answered a range of %s from byte %d with one from byte %d", in.r.Upstream, in.d, off, start)
+		return errs.New(errs.UpstreamFailed, "%s answered a range of %s from byte %d with one from byte %d", in.r.Upstream, in.d, off, start)
 	}
 	in.mu.Lock()
 	size := in.size
 	in.mu.Unlock()
-	switch {
-	case total >= 0 && size >= 0 && total != size && in.declared:
-		return false, errs.New(errs.UpstreamFailed, "%s says that %s has %d bytes, but its manifest says %d", in.r.Upstream, in.d, total, size)
-	case total >= 0 && size >= 0 && total != size:
-		return true, in.startOver(total)
-	case total >= 0 && off > total:
-		return true, in.startOver(total)
+	other := total >= 0 && size >= 0 && total != size
+	if other && in.declared {
+		return errs.New(errs.UpstreamFailed, "%s says that %s has %d bytes, but its manifest says %d", in.r.Upstream, in.d, total, size)
+	}
+	if other || total >= 0 && off > total {
+		in.update(func() { in.started = true })
+		if err := in.startOver(); err != nil {
+			return err
+		}
+		return errs.New(errs.UpstreamFailed, "%s says that %s has %d bytes, and said something else before", in.r.Upstream, in.d, total)
 	}
 	in.update(func() {
 		in.started = true
@@ -361,7 +424,7 @@ func (in *ingest) begin(off, start, total int64) (again bool, err error) {
 			in.size = total
 		}
 	})
-	return false, nil
+	return nil
 }
 
 // copy writes the body to the spool, after skipping what the spool has.

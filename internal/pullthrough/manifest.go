@@ -87,9 +87,7 @@ func (c *Cache) coldTag(ctx context.Context, s Scope, tag string) (Answer, error
 	if err := c.refused(r, s.key(tag)); err != nil {
 		return Answer{}, err
 	}
-	f, lead := c.checks.join(c, checkKey{s.key(tag), false}, func(ctx context.Context) (outcome, error) {
-		return c.check(ctx, r, repo, tag, false, 0)
-	})
+	f, lead := c.checkDue(r, repo, tag, 0)
 	o, err := f.wait(ctx)
 	if err != nil {
 		return Answer{}, err
@@ -131,7 +129,8 @@ func (c *Cache) staleTag(ctx context.Context, r *rule.Rule, repo, tag string, t 
 	key := refKey{r.Prefix, repo, tag}
 	if err := c.notNow(r, key); err != nil {
 		c.probe(r.Upstream, func(ctx context.Context) error {
-			_, err := c.checkHeld(r, repo, tag, 0).wait(ctx)
+			f, _ := c.checkDue(r, repo, tag, 0)
+			_, err := f.wait(ctx)
 			return err
 		})
 		return c.stale(ctx, r, repo, tag, err)
@@ -140,7 +139,7 @@ func (c *Cache) staleTag(ctx context.Context, r *rule.Rule, repo, tag string, t 
 	if !ok {
 		return c.stale(ctx, r, repo, tag, errs.New(errs.RateLimited, "many tags are due for a check at once"))
 	}
-	f := c.checkHeld(r, repo, tag, pause)
+	f, _ := c.checkDue(r, repo, tag, pause)
 	if pause > 0 {
 		return c.stale(ctx, r, repo, tag, errs.New(errs.RateLimited, "many tags are due for a check at once; this one is checked in %s", pause.Round(time.Second)))
 	}
@@ -243,6 +242,9 @@ func (c *Cache) byDigest(ctx context.Context, s Scope, d digest.Digest) (Answer,
 	f, lead := c.fetches.join(c, key, func(ctx context.Context) (*oci.Manifest, error) {
 		ctx, cancel := context.WithTimeout(ctx, c.Check)
 		defer cancel()
+		if m, err := c.Index.Manifest(ctx, repo, d); err == nil {
+			return m, nil // another fetch ended since this one was found to be needed
+		}
 		m, err := c.fetch(ctx, r, repo, oci.Reference{Digest: d}, "")
 		return m, timedOut(err, r)
 	})

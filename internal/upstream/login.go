@@ -19,12 +19,13 @@ func (r *Registry) Login(ctx context.Context) error {
 }
 
 func (r *Registry) loginAt(ctx context.Context, e *endpoint) error {
-	q := &asked{method: http.MethodGet, what: "login without a credential", missing: errs.UpstreamFailed, header: r.header("*/*")}
+	q := &asked{method: http.MethodGet, what: "login", missing: errs.UpstreamFailed, header: r.header("*/*")}
 	user, secret, err := r.credential(ctx, q)
 	if err != nil {
 		return err
 	}
 	basic := ""
+	q.what = "login without a credential"
 	if user != "" || secret != "" {
 		q.what = fmt.Sprintf("login as %q", clip(user))
 		basic = basicOf(user, secret)

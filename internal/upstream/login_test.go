@@ -170,7 +170,7 @@ func TestLogin(t *testing.T) {
 			name: "secret missing", cred: func(context.Context) (string, string, error) {
 				return "", "", errs.New(errs.SecretUnknown, "there is no secret x")
 			},
-			code: errs.UpstreamDenied, words: []string{"its credential cannot be read: there is no secret x"},
+			code: errs.UpstreamDenied, words: []string{"registry.test: login: its credential cannot be read: there is no secret x"},
 		},
 		{name: "no registry", fault: upstreamtest.Fault{Status: 404}, code: errs.UpstreamFailed, words: []string{"404 Not Found"}, want: []string{"GET /v2/"}},
 		{name: "401 without a challenge", fault: upstreamtest.Fault{Status: 401}, code: errs.UpstreamDenied, words: []string{"401"}, want: []string{"GET /v2/"}},

@@ -68,10 +68,7 @@ func TestRedirectToAnotherRegistry(t *testing.T) {
 		other.Push("app", "v1", w.img)
 		w.connect(t, upstream.Host{}, credential)
 		w.pull(t)
-		var got []string
-		for _, q := range other.Requests()[:4] {
-			got = append(got, q)
-		}
+		got := other.Requests()[:4]
 		want := []string{
 			"GET /v2/app/manifests/v1",
 			"GET /token repository:app:pull",

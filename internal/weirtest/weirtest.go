@@ -103,12 +103,23 @@ func (s *Server) Restart(settings string) {
 // Stop ends the weir as SIGTERM does, and waits for its end.
 func (s *Server) Stop() { s.stop() }
 
-// Do asks weir for a path with the root access key. The caller closes the body.
+// Do asks weir for a path with the root access key, and expects an answer. The
+// caller closes the body.
 func (s *Server) Do(method, path string, header http.Header) *http.Response {
 	s.t.Helper()
-	req, err := http.NewRequest(method, "http://"+s.Addr+path, nil)
+	resp, err := s.Try(method, path, header)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	return resp
+}
+
+// Try is Do for what may break off before there is an answer, and for other
+// goroutines than the test's own.
+func (s *Server) Try(method, path string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequest(method, "http://"+s.Addr+path, nil)
+	if err != nil {
+		return nil, err
 	}
 	for k, v := range header {
 		req.Header[k] = v
@@ -116,11 +127,7 @@ func (s *Server) Do(method, path string, header http.Header) *http.Response {
 	if req.Header.Get("Authorization") == "" {
 		req.SetBasicAuth(s.Key.ID, s.Key.Secret)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return resp
+	return http.DefaultTransport.RoundTrip(req)
 }
 
 // Log is what a weir logged. It is safe for use by many goroutines.

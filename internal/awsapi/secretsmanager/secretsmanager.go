@@ -85,7 +85,7 @@ func service(a plane, pageKey []byte) awsapi.Service {
 }
 
 const (
-	noRotation = "it runs no functions; put a new value in by PutSecretValue, and the next request to the upstream uses it"
+	noRotation = "there are no functions to run; put a new value in by PutSecretValue, and the next request to the upstream uses it"
 	noPolicies = "who may use a secret is in the policies of users"
 	noReplicas = "there is one region here"
 )
