@@ -1,7 +1,7 @@
 // Package meta has weir's rows: the registry, access keys, users and their policies,
-// rules, secrets, repositories, manifests and what they name, which blobs are held, which repository may serve which of
-// them, tags and their history. It keeps them in SQLite or in PostgreSQL, with one
-// text of SQL for both; design.md calls it meta, decisions.md section 3 has its rules.
+// rules, secrets, repositories, manifests and what they name, which blobs are held,
+// which repository may serve which of them, tags and their history. It keeps them in
+// SQLite or in PostgreSQL, with one text of SQL for both.
 //
 // It guarantees:
 //   - A write is durable when its method returns (SQLite: one fsync of the log), and
