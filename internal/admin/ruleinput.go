@@ -135,7 +135,7 @@ func (a *Admin) setCredential(ctx context.Context, c iam.Caller, r *rule.Rule, c
 	// The host that gets the secret is the kind's own, or else the caller's choice: then
 	// the caller must be one who may see the secret.
 	if r.Kind.FixedHost() == "" {
-		if _, err := a.find(ctx, c, getSecretValue, credential); err != nil {
+		if _, err := a.find(ctx, c, getSecretValue, credential); err != nil && errs.CodeOf(err) != errs.SecretUnknown {
 			return err
 		}
 	}

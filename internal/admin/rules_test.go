@@ -85,6 +85,7 @@ func TestCreateRule(t *testing.T) {
 		{"long upstream prefix", admin.RuleInput{Prefix: "a1", UpstreamURL: "quay.io", UpstreamPrefix: strings.Repeat("a", 31)}, notStrict, rule.Quay, errs.ParamInvalid, "'upstreamRepositoryPrefix'"},
 
 		{"secret that is not there", admin.RuleInput{Prefix: "a1", UpstreamURL: "quay.io", Credential: "arn:aws:secretsmanager:local:123456789012:secret:ecr-pullthroughcache/none-AbCdEf"}, both, "", errs.SecretUnknown, gone},
+		{"azure with a secret that is not there", admin.RuleInput{Prefix: "a1", UpstreamURL: "corp.azurecr.io", Credential: "arn:aws:secretsmanager:local:123456789012:secret:ecr-pullthroughcache/none-AbCdEf"}, both, "", errs.SecretUnknown, gone},
 		{"secret marked for deletion", admin.RuleInput{Prefix: "a1", UpstreamURL: "quay.io", Credential: "DELETED"}, both, "", errs.SecretUnknown, gone},
 		{"secret of another registry", admin.RuleInput{Prefix: "a1", UpstreamURL: "quay.io", Credential: "arn:aws:secretsmanager:local:999999999999:secret:ecr-pullthroughcache/x-AbCdEf"}, both, "", errs.ParamInvalid, "'credentialArn'"},
 		{"secret of another name", admin.RuleInput{Prefix: "a1", UpstreamURL: "quay.io", Credential: "arn:aws:secretsmanager:local:123456789012:secret:x-AbCdEf"}, both, "", errs.ParamInvalid, "'credentialArn'"},
