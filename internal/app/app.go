@@ -140,6 +140,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Store:    w.store,
 		Spools:   spools,
 		Upstream: ups.of,
+		Login:    ups.login,
 		HeldOnly: c.HeldOnly,
 		Wait:     time.Duration(c.Timeouts.Wait),
 		Check:    time.Duration(c.Timeouts.Check),

@@ -60,6 +60,15 @@ func newUpstreams(c *config.Config, version string, log *slog.Logger) (*upstream
 // of returns the registry that a rule's upstream is.
 func (u *upstreams) of(r *rule.Rule) pullthrough.Upstream { return u.registry(r) }
 
+// login tells the credentials of a rule that people change from each other. The password
+// of an ECR is weir's own affair, and asking for one would ask AWS.
+func (u *upstreams) login(ctx context.Context, r *rule.Rule) string {
+	if r.Credential == "" {
+		return ""
+	}
+	return u.registry(r).CredentialSum(ctx)
+}
+
 func (u *upstreams) registry(r *rule.Rule) *upstream.Registry {
 	u.mu.Lock()
 	defer u.mu.Unlock()

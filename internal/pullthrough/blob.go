@@ -118,7 +118,7 @@ func (c *Cache) refusedBlob(s Scope, d digest.Digest) error {
 		return notHeld(errs.BlobUnknown, "blob "+string(d), off)
 	}
 	for _, key := range []refKey{s.blobKey(d), mismatchKey(blob.Key{Host: s.Rule.Upstream, Digest: d})} {
-		if err := c.answers.get(key); err != nil {
+		if err := c.answered(s.Rule, key); err != nil {
 			return err
 		}
 	}

@@ -198,10 +198,10 @@ func (in *ingest) give(ctx context.Context, err error) {
 		in.c.Logger.Error("spool takes no more; its readers go on by themselves", "digest", in.d, "offset", sp.Size(), "error", err)
 	case errs.CodeOf(err) == errs.DigestMismatch:
 		e := errs.Wrap(errs.UpstreamFailed, err, "%s sent bytes for %s that do not have this digest", in.r.Upstream, in.d)
-		in.c.answers.put(mismatchKey(in.key), e, mismatchFor)
+		in.c.answers.put(mismatchKey(in.key), answer{err: e}, mismatchFor)
 		err, drop = e, true
 	case errors.Is(err, errTooLong):
-		in.c.answers.put(in.asked(), errs.As(err), mismatchFor)
+		in.c.answers.put(in.asked(), answer{err: errs.As(err)}, mismatchFor)
 		drop = true
 	case ctx.Err() != nil:
 		err = errs.New(errs.Unavailable, "weir is shutting down")

@@ -111,7 +111,7 @@ func source(lead bool) Source {
 // refused returns what the memories say of a request for something not held: the
 // answer of seconds ago, a used-up quota, or a way that failed just now.
 func (c *Cache) refused(r *rule.Rule, key refKey) error {
-	if err := c.answers.get(key); err != nil {
+	if err := c.answered(r, key); err != nil {
 		return err
 	}
 	if err := c.quotas.exceeded(quotaKey(r), false); err != nil {
@@ -172,7 +172,7 @@ func (c *Cache) notNow(r *rule.Rule, key refKey) error {
 	if err := c.quotas.exceeded(quotaKey(r), true); err != nil {
 		return err
 	}
-	return c.answers.get(key)
+	return c.answered(r, key)
 }
 
 // stale serves a held tag whose check was not made or failed with err.

@@ -186,26 +186,27 @@ type answers struct {
 
 type answer struct {
 	err   *errs.Error
+	login string // of a refusal: who was refused
 	until time.Time
 }
 
-func (a *answers) put(key refKey, err *errs.Error, d time.Duration) {
+func (a *answers) put(key refKey, x answer, d time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.m = bounded(a.m, func(x answer) bool { return !time.Now().Before(x.until) })
-	a.m[key] = answer{err, time.Now().Add(d)}
+	x.until = time.Now().Add(d)
+	a.m[key] = x
 }
 
-func (a *answers) get(key refKey) error {
+func (a *answers) get(key refKey) (answer, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if x, ok := a.m[key]; ok {
-		if time.Now().Before(x.until) {
-			return x.err
-		}
+	x, ok := a.m[key]
+	if ok && !time.Now().Before(x.until) {
 		delete(a.m, key)
+		return answer{}, false
 	}
-	return nil
+	return x, ok
 }
 
 func (a *answers) drop(key refKey) {

@@ -81,6 +81,11 @@ type Options struct {
 	Spools   *blob.Spools
 	Upstream func(*rule.Rule) Upstream
 
+	// Login tells one credential of a rule from another: what an upstream refused is
+	// asked again with the next one. It is called where a refusal is remembered; nil:
+	// credentials do not change.
+	Login func(context.Context, *rule.Rule) string
+
 	HeldOnly    bool          // no upstream is asked, whatever the rules say
 	Wait        time.Duration // how long a client waits for the check of a held tag; 0: 2 s
 	Check       time.Duration // how long a check may take, and a client waits for what is not held; 0: 25 s, as containerd waits 30
@@ -136,6 +141,9 @@ func New(o Options) *Cache {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Login == nil {
+		o.Login = func(context.Context, *rule.Rule) string { return "" }
+	}
 	c := &Cache{Options: o, ingests: map[blob.Key]*ingest{}, slots: map[string]*slots{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
@@ -188,6 +196,16 @@ func notHeld(code errs.Code, what string, off error) error {
 // quotaKey is what an upstream counts requests by.
 func quotaKey(r *rule.Rule) string { return r.Upstream + " " + r.Account() }
 
+// answered returns what the rule's upstream said of the reference a moment ago, nil
+// if it is to be asked.
+func (c *Cache) answered(r *rule.Rule, key refKey) error {
+	a, ok := c.answers.get(key)
+	if !ok || a.err.Code == errs.UpstreamDenied && a.login != c.Login(c.ctx, r) {
+		return nil
+	}
+	return a.err
+}
+
 // note remembers what an attempt at the rule's upstream told about the way there,
 // the quota and the reference. counted is false for blobs, which no quota counts.
 func (c *Cache) note(r *rule.Rule, key refKey, counted, head bool, err error) {
@@ -212,11 +230,11 @@ func (c *Cache) note(r *rule.Rule, key refKey, counted, head bool, err error) {
 			c.quotas.limited(quotaKey(r), head, e)
 		}
 	case errs.UpstreamDenied:
-		c.answers.put(key, e, 30*time.Second)
+		c.answers.put(key, answer{err: e, login: c.Login(c.ctx, r)}, 30*time.Second)
 	case errs.ManifestUnknown, errs.BlobUnknown:
-		c.answers.put(key, e, 10*time.Second)
+		c.answers.put(key, answer{err: e}, 10*time.Second)
 	case errs.UpstreamFailed:
-		c.answers.put(key, e, 5*time.Second)
+		c.answers.put(key, answer{err: e}, 5*time.Second)
 	}
 	c.paths.ok(r.Upstream)
 }

@@ -328,6 +328,45 @@ func TestAnswerMemory(t *testing.T) {
 	})
 }
 
+// TestRotation: what was refused to one credential is asked again with the next, at
+// once; what is not there is not.
+func TestRotation(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		up := w.ups["hub"]
+		im := up.image("app", "v1", 1, 1, 100)
+		up.rotate("wrong")
+		up.refusing(func(context.Context, string, string, string) error {
+			if up.credential() != "right" {
+				return errs.New(errs.UpstreamDenied, "401")
+			}
+			return nil
+		})
+		for range 2 {
+			if _, err := w.tag("hub/app", "v1"); errs.CodeOf(err) != errs.UpstreamDenied {
+				t.Errorf("a wrong credential: %v", err)
+			}
+		}
+		if _, err := w.pull("hub/app", im.config); errs.CodeOf(err) != errs.UpstreamDenied {
+			t.Errorf("a blob with a wrong credential: %v", err)
+		}
+		up.asked()
+		up.rotate("right")
+		w.wantTag("hub/app", "v1", im.manifest.Digest, "miss", false)
+		if _, err := w.pull("hub/app", im.config); err != nil {
+			t.Errorf("a blob with the right credential: %v", err)
+		}
+		up.asked()
+		for _, login := range []string{"right", "right again"} {
+			up.rotate(login)
+			up.refusing(nil)
+			if _, err := w.tag("hub/app", "nosuch"); errs.CodeOf(err) != errs.ManifestUnknown {
+				t.Errorf("nosuch: %v", err)
+			}
+		}
+		w.wantAsked("hub", "GET app nosuch")
+	})
+}
+
 // TestQuotaMemory: a 429 stops manifests until Retry-After, and neither checks by
 // HEAD nor blobs.
 func TestQuotaMemory(t *testing.T) {

@@ -97,6 +97,7 @@ func (w *world) open() {
 	w.cache = pullthrough.New(pullthrough.Options{
 		Index: w.db, Store: w.store, Spools: spools, Logger: slog.New(slog.NewTextHandler(testLog{w.t}, nil)),
 		Upstream: func(r *rule.Rule) pullthrough.Upstream { return w.ups[r.Prefix] },
+		Login:    func(_ context.Context, r *rule.Rule) string { return w.ups[r.Prefix].credential() },
 	})
 	w.closed = false
 }
@@ -183,6 +184,7 @@ type script struct {
 	sent      int64
 	manifests map[string]*oci.Manifest // "repo ref"
 	blobs     map[digest.Digest][]byte
+	login     string // the rule's credential now
 
 	// refuse answers a request with an error; op is HEAD, GET or BLOB.
 	refuse func(ctx context.Context, op, repo, ref string) error
@@ -199,6 +201,19 @@ func (s *script) refusing(f func(ctx context.Context, op, repo, ref string) erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refuse = f
+}
+
+// rotate gives the rule another credential.
+func (s *script) rotate(login string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.login = login
+}
+
+func (s *script) credential() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.login
 }
 
 // opening has blobs opened by f; nil: as they are.

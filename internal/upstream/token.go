@@ -211,6 +211,20 @@ func basicOf(user, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+secret))
 }
 
+// CredentialSum is a sum of the credential as it is now, which is another for every
+// other one; "" where there is none or it cannot be read.
+func (r *Registry) CredentialSum(ctx context.Context) string {
+	if r.cred == nil {
+		return ""
+	}
+	user, secret, err := r.cred(ctx)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(basicOf(user, secret)))
+	return string(sum[:])
+}
+
 // credential reads the credential, two empty strings where there is none.
 func (r *Registry) credential(ctx context.Context, q *asked) (user, secret string, err error) {
 	if r.cred == nil {
