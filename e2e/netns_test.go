@@ -101,38 +101,49 @@ exec "$@"' inside %s "$@"
 // serve answers requests to an address in the namespace.
 func (n netns) serve(t *testing.T, addr string, h http.Handler) {
 	t.Helper()
-	type result struct {
-		l   net.Listener
-		err error
-	}
-	done := make(chan result)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		l, err := n.listen(addr)
-		done <- result{l, err}
-	}()
-	r := <-done
-	if r.err != nil {
-		t.Fatal(r.err)
+	l, err := n.listen(addr)
+	if err != nil {
+		t.Fatal(err)
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
-	go server.Serve(r.l)
+	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
 }
 
-// listen moves this thread into the namespace. What it opens stays there.
+// listen goes into the namespace, where what it opens stays, and back. The thread must
+// not end: with it would end the processes that were started on it.
 func (n netns) listen(addr string) (net.Listener, error) {
-	f, err := os.Open("/run/netns/" + n.name)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	back, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	setns, ok := map[string]uintptr{"amd64": 308, "arm64": 268}[runtime.GOARCH] // package syscall has it for some only
+	defer back.Close()
+	there, err := os.Open("/run/netns/" + n.name)
+	if err != nil {
+		return nil, err
+	}
+	defer there.Close()
+	if err := setns(there); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", addr)
+	if err := setns(back); err != nil {
+		panic(err) // this thread is good for nothing now
+	}
+	return l, err
+}
+
+// setns moves this thread into a network namespace.
+func setns(f *os.File) error {
+	number, ok := map[string]uintptr{"amd64": 308, "arm64": 268}[runtime.GOARCH] // package syscall has it for some only
 	if !ok {
-		return nil, fmt.Errorf("the number of setns on %s is not known here", runtime.GOARCH)
+		return fmt.Errorf("the number of setns on %s is not known here", runtime.GOARCH)
 	}
-	if _, _, errno := syscall.RawSyscall(setns, f.Fd(), syscall.CLONE_NEWNET, 0); errno != 0 {
-		return nil, os.NewSyscallError("setns", errno)
+	_, _, errno := syscall.RawSyscall(number, f.Fd(), syscall.CLONE_NEWNET, 0)
+	if errno != 0 {
+		return os.NewSyscallError("setns", errno)
 	}
-	return net.Listen("tcp", addr)
+	return nil
 }

@@ -83,6 +83,7 @@ func newNetwork(t *testing.T) *network {
 	for addr, d := range map[string]*door{registryAddr: n.u.front, tokensAddr: n.u.issuer, blobsAddr: n.u.cdn} {
 		n.public.serve(t, addr+":80", renamed(d.handler, names))
 	}
+	n.d = &docker{dockerd: n.private.inside(t, program(t, "dockerd", "docker.io")), cli: n.private.inside(t, program(t, "docker", "docker.io")), config: t.TempDir()}
 	n.weir = command{n.middle.inside(t, os.Getenv("WEIR_BIN")), nil}
 	ca := filepath.Join(n.dir, "certs", "ca.crt")
 	n.aws = awsCLI{command{n.private.inside(t, awsProgram(t)),
@@ -154,35 +155,6 @@ func (n *network) restart(t *testing.T) {
 	n.start(t)
 }
 
-// clean starts an engine that has nothing in the private network, with the keys that
-// the command line has.
-func (n *network) clean(t *testing.T) {
-	t.Helper()
-	config := ""
-	if n.d != nil {
-		config = n.d.env[1]
-		if err := n.d.engine.end(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-	} else {
-		config = "DOCKER_CONFIG=" + t.TempDir()
-	}
-	dir := tempDir(t, "weir-docker")
-	socket := "unix://" + dir + "/docker.sock"
-	n.d = &docker{command: command{n.private.inside(t, program(t, "docker", "docker.io")), []string{"DOCKER_HOST=" + socket, config}}}
-	if err := os.WriteFile(dir+"/daemon.json", []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	n.d.engine = start(t, nil, n.private.inside(t, program(t, "dockerd", "docker.io")),
-		"--data-root", dir+"/data", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", socket,
-		"--config-file", dir+"/daemon.json", "--iptables=false", "--ip6tables=false", "--bridge=none",
-		"--storage-driver", "overlay2", "--log-level", "error")
-	n.d.engine.alive(t, 40*time.Second, func() error {
-		_, err := n.d.run(t, "", "version")
-		return err
-	})
-}
-
 // pull pulls an image of the upstream's through a rule and runs it.
 func (n *network) pull(t *testing.T, when, rule, greeting string) (out string, took time.Duration) {
 	t.Helper()
@@ -200,7 +172,7 @@ func (n *network) pull(t *testing.T, when, rule, greeting string) (out string, t
 // outlives pulls what is held by a clean engine.
 func (n *network) outlives(t *testing.T, when string) {
 	t.Helper()
-	n.clean(t)
+	n.d.clean(t)
 	for _, rule := range []string{"corp", "now"} {
 		if _, took := n.pull(t, when, rule, first); took > soon {
 			t.Errorf("%s: the pull took %v", when, took)
@@ -244,7 +216,7 @@ func TestPrivateNetwork(t *testing.T) {
 	if diff := cmp.Diff(cacheRule{"corp", upstreamHost, awsID, secret}, rule); diff != "" {
 		t.Errorf("the rule (-want +got):\n%s", diff)
 	}
-	n.clean(t)
+	n.d.clean(t)
 	if out, err := n.d.login(t, ecrHost, "AWS", n.aws.loginPassword(t)); err != nil {
 		t.Fatalf("docker login: %v\n%s", err, out)
 	}
@@ -260,6 +232,7 @@ func TestPrivateNetwork(t *testing.T) {
 	n.outlives(t, "link down")
 	n.restart(t)
 	n.outlives(t, "link down, weir restarted")
+	n.others(t, ecrHost+"/corp/"+repo+":"+tag)
 	n.honest(t)
 	if got, _ := n.u.take(); len(got) > 0 {
 		t.Errorf("requests over a link that is down: %q", got)
