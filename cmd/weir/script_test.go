@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -70,7 +69,7 @@ func TestScripts(t *testing.T) {
 				}
 			}
 			for _, name := range []string{"PORT", "PORT2"} {
-				port, err := freePort()
+				port, err := weirtest.FreePort("127.0.0.1")
 				if err != nil {
 					return err
 				}
@@ -88,17 +87,6 @@ func TestScripts(t *testing.T) {
 		},
 		RequireExplicitExec: true,
 	})
-}
-
-// freePort returns a port of loopback that nobody has, which is good enough for
-// the moment until weir takes it.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port), nil
 }
 
 // ready PORT waits until weir says that it is ready.
