@@ -78,6 +78,14 @@ func wireOf(c errs.Code) wire {
 		return wire{"EntityAlreadyExistsException", http.StatusBadRequest}
 	case errs.LimitExceeded:
 		return wire{"LimitExceededException", http.StatusBadRequest}
+	case errs.RepoExists:
+		return wire{"RepositoryAlreadyExistsException", http.StatusBadRequest}
+	case errs.RepoNotEmpty:
+		return wire{"RepositoryNotEmptyException", http.StatusBadRequest}
+	case errs.TemplateUnknown:
+		return wire{"TemplateNotFoundException", http.StatusBadRequest}
+	case errs.TemplateExists:
+		return wire{"TemplateAlreadyExistsException", http.StatusBadRequest}
 	case errs.Conflict:
 		return wire{"InvalidRequestException", http.StatusBadRequest}
 	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamDenied, errs.UpstreamRateLimited:

@@ -53,6 +53,10 @@ const (
 	PolicyUnknown                   // the user has no such policy
 	LimitExceeded                   // more than there may be of something
 	Conflict                        // what is there is in a state that does not allow it
+	RepoExists                      // a repository with this name is there
+	RepoNotEmpty                    // the repository still has images
+	TemplateUnknown                 // no such repository creation template
+	TemplateExists                  // a repository creation template with this prefix is there
 	codes
 )
 
@@ -63,6 +67,7 @@ var names = [codes]string{
 	"UpstreamUnreachable", "UpstreamTimeout", "UpstreamFailed", "UpstreamDenied", "UpstreamRateLimited",
 	"Unavailable", "RuleExists", "UnsupportedUpstream", "SecretUnknown", "SecretExists", "UserUnknown",
 	"UserExists", "KeyUnknown", "PolicyUnknown", "LimitExceeded", "Conflict",
+	"RepoExists", "RepoNotEmpty", "TemplateUnknown", "TemplateExists",
 }
 
 func (c Code) String() string {

@@ -74,6 +74,10 @@ func TestCodeNames(t *testing.T) {
 		{errs.PolicyUnknown, "PolicyUnknown"},
 		{errs.LimitExceeded, "LimitExceeded"},
 		{errs.Conflict, "Conflict"},
+		{errs.RepoExists, "RepoExists"},
+		{errs.RepoNotEmpty, "RepoNotEmpty"},
+		{errs.TemplateUnknown, "TemplateUnknown"},
+		{errs.TemplateExists, "TemplateExists"},
 		{-1, "Code(-1)"},
 		{errs.Code(len(errs.Codes())), fmt.Sprintf("Code(%d)", len(errs.Codes()))},
 	} {

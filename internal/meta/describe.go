@@ -3,7 +3,6 @@ package meta
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,12 +11,6 @@ import (
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/oci"
 )
-
-// Repository is a repository as it is described.
-type Repository struct {
-	Name    string
-	Created time.Time
-}
 
 // Tagged says which images a list has, by whether a tag is theirs.
 type Tagged string
@@ -50,45 +43,6 @@ type Image struct {
 type ImageID struct {
 	Digest digest.Digest
 	Tag    string
-}
-
-// DescribeRepositories returns up to limit repositories after the name after, in the
-// order of their bytes. Errors: errs.ParamInvalid.
-func (db *DB) DescribeRepositories(ctx context.Context, after string, limit int) ([]Repository, error) {
-	if err := checkText(after); err != nil {
-		return nil, err
-	}
-	repos, err := list(ctx, db.get(), describeRepositories, []any{after, int64(max(limit, 0))}, scanRepository)
-	if err != nil {
-		return nil, fmt.Errorf("describe repositories: %w", err)
-	}
-	return repos, nil
-}
-
-// DescribeRepository returns one. Errors: errs.RepoUnknown, errs.NameInvalid.
-func (db *DB) DescribeRepository(ctx context.Context, name string) (Repository, error) {
-	if _, err := oci.ParseRepository(name); err != nil {
-		return Repository{}, err
-	}
-	var created int64
-	r := Repository{}
-	err := db.get().row(ctx, describeRepository, []any{name}, &r.Name, &created)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Repository{}, errs.New(errs.RepoUnknown, "repository %s does not exist", name)
-	}
-	if err != nil {
-		return Repository{}, fmt.Errorf("describe repository %s: %w", name, err)
-	}
-	r.Created = fromMicros(created)
-	return r, nil
-}
-
-func scanRepository(rows *sql.Rows) (Repository, error) {
-	var created int64
-	r := Repository{}
-	err := rows.Scan(&r.Name, &created)
-	r.Created = fromMicros(created)
-	return r, err
 }
 
 // Images returns up to limit manifests of a repository after the digest after, in the

@@ -11,6 +11,7 @@ import (
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/rule"
 )
 
 func testDescribeRepositories(t *testing.T, o meta.Options) {
@@ -20,7 +21,7 @@ func testDescribeRepositories(t *testing.T, o meta.Options) {
 	for i, name := range []string{"a", "a-b", "a/b", "b"} {
 		putManifest(t, db, name, "", i, "m")
 		putManifest(t, db, name, "", i+100, "later")
-		want = append(want, meta.Repository{Name: name, Created: at(i)})
+		want = append(want, meta.Repository{Name: name, Created: at(i), Kind: meta.Cached, Mutability: rule.Mutable})
 	}
 	for limit := 1; limit <= 5; limit++ {
 		var got []meta.Repository

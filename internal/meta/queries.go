@@ -77,6 +77,8 @@ const (
 	touchManifest
 	touchBlob
 
+	createRepository
+	putMutability
 	describeRepositories
 	describeRepository
 	listImages
@@ -262,8 +264,13 @@ var texts = [queries]string{
 		WHERE repository = $1 AND digest = $2 AND pulled_at < $3`,
 	touchBlob: `UPDATE blobs SET pulled_at = $2 WHERE digest = $1 AND pulled_at < $2`,
 
-	describeRepositories: `SELECT name, created_at FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
-	describeRepository:   `SELECT name, created_at FROM repositories WHERE name = $1`,
+	createRepository: `INSERT INTO repositories (name, created_at, kind, mutability, exclusions, resource_tags)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING`,
+	putMutability: `UPDATE repositories SET mutability = $2, exclusions = $3 WHERE name = $1`,
+	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags
+		FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
+	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags
+		FROM repositories WHERE name = $1`,
 	listImages: `SELECT digest, media_type, stored_at, pulled_at FROM manifests m
 		WHERE repository = $1 AND digest > $2 AND ` + ofTagStatus + ` ORDER BY digest LIMIT $4`,
 	getImage: `SELECT digest, media_type, stored_at, pulled_at FROM manifests

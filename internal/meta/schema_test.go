@@ -1,6 +1,7 @@
 package meta_test
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -9,6 +10,19 @@ import (
 
 	"github.com/weir-registry/weir/internal/meta"
 )
+
+// latest returns the number of the binary's last schema.
+func latest(t *testing.T) int {
+	t.Helper()
+	entries := must(fs.ReadDir(meta.Migrations(), "migrations/sqlite"))(t)
+	return len(entries)
+}
+
+// step is the file that leads to a schema, n after the binary's last.
+func step(t *testing.T, n int) string {
+	t.Helper()
+	return fmt.Sprintf("%04d.sql", latest(t)+n)
+}
 
 // with returns the binary's migrations and further ones for both engines.
 func with(t *testing.T, more map[string]string) fstest.MapFS {
@@ -38,13 +52,14 @@ func testMigration(t *testing.T, o meta.Options) {
 	check(t, db.Close())
 
 	next := with(t, map[string]string{
-		"0003.sql": "CREATE TABLE novelty (name BIGINT NOT NULL); INSERT INTO novelty (name) VALUES (1);",
-		"0004.sql": "UPDATE novelty SET name = name + 1;",
+		step(t, 1): "CREATE TABLE novelty (name BIGINT NOT NULL); INSERT INTO novelty (name) VALUES (1);",
+		step(t, 2): "UPDATE novelty SET name = name + 1;",
 	})
 	// A copy that an interrupted attempt left in part is in nobody's way.
+	before := fmt.Sprintf("%s.before-%d", o.Path, latest(t)+1)
 	if o.Path != "" {
-		check(t, os.WriteFile(o.Path+".before-3.part", []byte("half"), 0o600))
-		check(t, os.WriteFile(o.Path+".before-3", []byte("earlier"), 0o600))
+		check(t, os.WriteFile(before+".part", []byte("half"), 0o600))
+		check(t, os.WriteFile(before, []byte("earlier"), 0o600))
 	}
 	for range 2 {
 		db := must(meta.OpenWith(ctx, o, next))(t)
@@ -57,23 +72,23 @@ func testMigration(t *testing.T, o meta.Options) {
 	if o.Path == "" {
 		return
 	}
-	copied := open(t, meta.Options{Path: o.Path + ".before-3"})
+	copied := open(t, meta.Options{Path: before})
 	diff(t, "tag in the copy", name("m"), must(copied.Tag(ctx, "r", "t"))(t).Digest)
-	info := must(os.Stat(o.Path + ".before-3"))(t)
+	info := must(os.Stat(before))(t)
 	diff(t, "mode of the copy", fs.FileMode(0o600), info.Mode())
-	if _, err := os.Stat(o.Path + ".before-3.part"); err == nil {
+	if _, err := os.Stat(before + ".part"); err == nil {
 		t.Error("the part file is still there")
 	}
 }
 
 func testNewerSchema(t *testing.T, o meta.Options) {
-	db := must(meta.OpenWith(t.Context(), o, with(t, map[string]string{"0003.sql": "CREATE TABLE novelty (name BIGINT)"})))(t)
+	db := must(meta.OpenWith(t.Context(), o, with(t, map[string]string{step(t, 1): "CREATE TABLE novelty (name BIGINT)"})))(t)
 	check(t, db.Close())
 	_, err := meta.Open(t.Context(), o)
 	if err == nil {
 		t.Fatal("a newer schema was opened")
 	}
-	for _, words := range []string{"schema 3", "up to 2", "newer weir", ".before-"} {
+	for _, words := range []string{fmt.Sprintf("schema %d", latest(t)+1), fmt.Sprintf("up to %d", latest(t)), "newer weir", ".before-"} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("error %q does not say %q", err, words)
 		}
@@ -86,18 +101,18 @@ func testFailedMigration(t *testing.T, o meta.Options) {
 	putManifest(t, db, "r", "t", 1, "m")
 	check(t, db.Close())
 	_, err := meta.OpenWith(ctx, o, with(t, map[string]string{
-		"0003.sql": "DELETE FROM tag_history; DELETE FROM tags;",
-		"0004.sql": "UPDATE nowhere SET name = 1;",
+		step(t, 1): "DELETE FROM tag_history; DELETE FROM tags;",
+		step(t, 2): "UPDATE nowhere SET name = 1;",
 	}))
-	if err == nil || !strings.Contains(err.Error(), "schema 4") {
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("schema %d", latest(t)+2)) {
 		t.Errorf("error of a failed migration: %v", err)
 	}
 	db = open(t, o)
 	diff(t, "nothing of it happened", name("m"), must(db.Tag(ctx, "r", "t"))(t).Digest)
 	check(t, db.Close())
 
-	_, err = meta.OpenWith(ctx, o, with(t, map[string]string{"0004.sql": "SELECT 1"}))
-	if err == nil || !strings.Contains(err.Error(), "0003.sql") {
+	_, err = meta.OpenWith(ctx, o, with(t, map[string]string{step(t, 2): "SELECT 1"}))
+	if err == nil || !strings.Contains(err.Error(), step(t, 1)) {
 		t.Errorf("error of a gap in the migrations: %v", err)
 	}
 }

@@ -41,9 +41,10 @@ func wireOf(c errs.Code) wire {
 		return wire{"MANIFEST_INVALID", http.StatusRequestEntityTooLarge}
 	case errs.ParamInvalid, errs.UnsupportedUpstream:
 		return wire{"UNSUPPORTED", http.StatusBadRequest}
-	case errs.UserUnknown, errs.KeyUnknown, errs.PolicyUnknown:
+	case errs.UserUnknown, errs.KeyUnknown, errs.PolicyUnknown, errs.TemplateUnknown:
 		return wire{"UNKNOWN", http.StatusNotFound}
-	case errs.RuleExists, errs.SecretExists, errs.UserExists, errs.Conflict:
+	case errs.RuleExists, errs.SecretExists, errs.UserExists, errs.Conflict,
+		errs.RepoExists, errs.RepoNotEmpty, errs.TemplateExists:
 		return wire{"UNKNOWN", http.StatusConflict}
 	case errs.RangeInvalid:
 		return wire{"RANGE_INVALID", http.StatusRequestedRangeNotSatisfiable}

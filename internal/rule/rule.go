@@ -105,14 +105,7 @@ func (r *Rule) canonical(rest string) string {
 }
 
 // IsFixed says whether a held tag is never checked again.
-func (r *Rule) IsFixed(tag string) bool {
-	for _, p := range r.Fixed {
-		if ok, _ := path.Match(p, tag); ok {
-			return true
-		}
-	}
-	return false
-}
+func (r *Rule) IsFixed(tag string) bool { return anyMatches(r.Fixed, tag) }
 
 // Fresh says whether a check at checked still counts at now. A clock that was set
 // back makes every check old, never young for ever.

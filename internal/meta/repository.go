@@ -1,0 +1,160 @@
+package meta
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+// Kinds of repositories.
+const (
+	Cached = "cached" // a pull through a rule made it
+	Own    = "own"    // somebody made it; pushes go here
+)
+
+// Repository is a repository as it is described.
+type Repository struct {
+	Name       string
+	Created    time.Time
+	Kind       string   // Cached or Own
+	Mutability string   // a word of package rule
+	Exclusions []string // filters of tags; nil: none
+	Tags       []byte   // resource tags, JSON; nil: none
+}
+
+// Immutable says whether a tag that is there cannot be given to another image.
+func (r *Repository) Immutable(tag string) bool {
+	return rule.TagImmutable(r.Mutability, r.Exclusions, tag)
+}
+
+// CreateRepository makes a repository. A kind or mutability that is not given is Own,
+// or rule.Mutable. Errors: errs.RepoExists, errs.NameInvalid, errs.ParamInvalid.
+func (db *DB) CreateRepository(ctx context.Context, r Repository) error {
+	if _, err := oci.ParseRepository(r.Name); err != nil {
+		return err
+	}
+	kind := r.Kind
+	if kind == "" {
+		kind = Own
+	}
+	if kind != Own && kind != Cached {
+		return errs.New(errs.ParamInvalid, "repository %s: unknown kind %q", r.Name, r.Kind)
+	}
+	mutability, exclusions, err := mutabilityColumns(r.Mutability, r.Exclusions)
+	if err != nil {
+		return err
+	}
+	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), kind, mutability, exclusions, notNil(r.Tags))
+		if err == nil && n == 0 {
+			return errs.New(errs.RepoExists, "repository %s exists already", r.Name)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create repository %s: %w", r.Name, err)
+	}
+	return nil
+}
+
+// PutMutability changes what pushes may do to a repository's tags, and returns the
+// repository as it is then. Errors: errs.RepoUnknown, errs.NameInvalid, errs.ParamInvalid.
+func (db *DB) PutMutability(ctx context.Context, name, mutability string, exclusions []string) (Repository, error) {
+	if _, err := oci.ParseRepository(name); err != nil {
+		return Repository{}, err
+	}
+	word, filters, err := mutabilityColumns(mutability, exclusions)
+	if err != nil {
+		return Repository{}, err
+	}
+	var r Repository
+	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
+		if _, err := t.exec(ctx, putMutability, name, word, filters); err != nil {
+			return err
+		}
+		r, err = t.repository(ctx, name)
+		return err
+	})
+	if err != nil {
+		return Repository{}, fmt.Errorf("mutability of %s: %w", name, err)
+	}
+	return r, nil
+}
+
+// mutabilityColumns is a mutability as it is stored.
+func mutabilityColumns(mutability string, exclusions []string) (string, []byte, error) {
+	if mutability == "" {
+		mutability = rule.Mutable
+	}
+	if !slices.Contains([]string{rule.Mutable, rule.Immutable, rule.ImmutableWithExclusion, rule.MutableWithExclusion}, mutability) {
+		return "", nil, errs.New(errs.ParamInvalid, "unknown mutability %q", mutability)
+	}
+	if len(exclusions) == 0 {
+		return mutability, []byte{}, nil
+	}
+	filters, err := json.Marshal(exclusions)
+	return mutability, filters, err
+}
+
+// DescribeRepositories returns up to limit repositories after the name after, in the
+// order of their bytes. Errors: errs.ParamInvalid.
+func (db *DB) DescribeRepositories(ctx context.Context, after string, limit int) ([]Repository, error) {
+	if err := checkText(after); err != nil {
+		return nil, err
+	}
+	repos, err := list(ctx, db.get(), describeRepositories, []any{after, int64(max(limit, 0))}, scanRepository)
+	if err != nil {
+		return nil, fmt.Errorf("describe repositories: %w", err)
+	}
+	return repos, nil
+}
+
+// DescribeRepository returns one. Errors: errs.RepoUnknown, errs.NameInvalid.
+func (db *DB) DescribeRepository(ctx context.Context, name string) (Repository, error) {
+	if _, err := oci.ParseRepository(name); err != nil {
+		return Repository{}, err
+	}
+	r, err := db.get().repository(ctx, name)
+	if err != nil {
+		return Repository{}, fmt.Errorf("describe repository %s: %w", name, err)
+	}
+	return r, nil
+}
+
+// repository returns one, or errs.RepoUnknown.
+func (r runner) repository(ctx context.Context, name string) (Repository, error) {
+	found, err := list(ctx, r, describeRepository, []any{name}, scanRepository)
+	if err != nil {
+		return Repository{}, err
+	}
+	if len(found) == 0 {
+		return Repository{}, errs.New(errs.RepoUnknown, "repository %s does not exist", name)
+	}
+	return found[0], nil
+}
+
+func scanRepository(rows *sql.Rows) (Repository, error) {
+	var created int64
+	var exclusions, tags []byte
+	r := Repository{}
+	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags); err != nil {
+		return Repository{}, err
+	}
+	r.Created = fromMicros(created)
+	if len(exclusions) > 0 {
+		if err := json.Unmarshal(exclusions, &r.Exclusions); err != nil {
+			return Repository{}, fmt.Errorf("exclusion filters of %s: %w", r.Name, err)
+		}
+	}
+	if len(tags) > 0 {
+		r.Tags = tags
+	}
+	return r, nil
+}
