@@ -264,6 +264,12 @@ type Tag struct {
 	Orphaned bool          // the upstream said that the tag is gone
 }
 
+// Referrers is what an upstream said that there is about a manifest.
+type Referrers struct {
+	List    []oci.Referrer
+	Checked time.Time // last check that counts; zero if none does
+}
+
 // Move is one row of a tag's history.
 type Move struct {
 	From, To digest.Digest // From is "" at the tag's first appearance
