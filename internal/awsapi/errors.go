@@ -52,7 +52,9 @@ func wireOf(c errs.Code) wire {
 		return wire{"InvalidParameterException", http.StatusBadRequest}
 	case errs.DigestMismatch:
 		return wire{"InvalidLayerException", http.StatusBadRequest}
-	case errs.RangeInvalid:
+	case errs.UploadUnknown:
+		return wire{"UploadNotFoundException", http.StatusBadRequest}
+	case errs.UploadInvalid, errs.SizeInvalid, errs.RangeInvalid:
 		return wire{"InvalidLayerPartException", http.StatusBadRequest}
 	case errs.Unauthenticated:
 		return wire{"UnrecognizedClientException", http.StatusBadRequest}
@@ -86,7 +88,9 @@ func wireOf(c errs.Code) wire {
 		return wire{"TemplateNotFoundException", http.StatusBadRequest}
 	case errs.TemplateExists:
 		return wire{"TemplateAlreadyExistsException", http.StatusBadRequest}
-	case errs.Conflict:
+	case errs.TagImmutable:
+		return wire{"ImageTagAlreadyExistsException", http.StatusBadRequest}
+	case errs.Conflict, errs.ImageReferenced:
 		return wire{"InvalidRequestException", http.StatusBadRequest}
 	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamDenied, errs.UpstreamRateLimited:
 		return wire{"UnableToGetUpstreamImageException", http.StatusBadRequest}

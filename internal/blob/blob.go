@@ -1,9 +1,11 @@
 // Package blob keeps content by its digest. Store is where whole blobs are;
-// Spools is where a blob arrives, as a Spool that one writes and any number read.
+// Spools is where a blob arrives from an upstream, as a Spool that one writes and any
+// number read; Uploads is where clients send one, in as many requests as they like.
 //
 // Guarantees: what Commit returned for is durable and has its digest; a Store has
 // a blob whole or not at all, also after a crash. A blob is keyed by the digest it
-// was asked under: the same bytes under sha256 and sha512 are two blobs.
+// was asked under: the same bytes under sha256 and sha512 are two blobs. What an
+// Upload's Save returned for is there after a crash too.
 // Not guaranteed: that stored bytes are still right when they are read (a disk may
 // rot); that a spool outlives the machine's power.
 package blob
@@ -28,16 +30,34 @@ type Store interface {
 	Open(ctx context.Context, d digest.Digest) (Reader, error)
 	// Stat returns a blob's size in bytes. Errors: as Open.
 	Stat(ctx context.Context, d digest.Digest) (size int64, err error)
-	// Commit takes the spool's bytes in under its key's digest; they are durable
-	// when it returns. If the blob is there already the spool is dropped. After
-	// success the spool is done with; after an error it is still open, and the
-	// caller's to abort. Errors: errs.DigestMismatch if it is not Verified.
-	Commit(ctx context.Context, s *Spool) error
+	// Commit takes an arrival's bytes in under its digest; they are durable when it
+	// returns. If the blob is there already the arrival is aborted. After success
+	// the arrival is done with; after an error it is still open, and the caller's to
+	// abort. Errors: errs.DigestMismatch if it is not Verified.
+	Commit(ctx context.Context, a Arrival) error
 	// Delete removes a blob, nil if it is not there. After a crash it may be back.
 	Delete(ctx context.Context, d digest.Digest) error
 	// All yields every blob once, in no order that means anything, and those that
 	// come and go meanwhile or not. It ends after the first error.
 	All(ctx context.Context) iter.Seq2[Info, error]
+}
+
+// Arrival is a blob that has arrived, in a file of its own that can go to a Store: a
+// Spool or an Upload.
+type Arrival interface {
+	// Digest returns what the bytes are to be.
+	Digest() digest.Digest
+	// Size returns how many bytes there are.
+	Size() int64
+	// Verified says whether the bytes have the digest.
+	Verified() bool
+	// MoveTo makes the bytes durable and gives their file to a Store in the same FS,
+	// under newname, which it replaces. The Store still has to sync newname's folder.
+	// After success the arrival is done with; after an error it is as it was.
+	// Errors: errs.DigestMismatch if it is not Verified.
+	MoveTo(newname string) error
+	// Abort removes the bytes. It does nothing to an arrival that is done with.
+	Abort() error
 }
 
 // Info is what a Store tells of a blob.

@@ -30,7 +30,7 @@ func (s *Spools) promise(sp *Spool, limit int64) error {
 		return fmt.Errorf("free space: %w", err)
 	}
 	if keep := s.keepFree(total); free-keep-others < sp.owed() {
-		return full(sp.key, sp.owed(), free, total, keep, others)
+		return full(sp.key.String(), sp.owed(), free, total, keep, others)
 	}
 	return nil
 }
@@ -75,15 +75,15 @@ func (sp *Spool) fullNow(cause error) error {
 	sp.s.mu.Lock()
 	others := sp.s.owedBut(sp)
 	sp.s.mu.Unlock()
-	e := full(sp.key, sp.owed(), free, total, sp.s.keepFree(total), others)
+	e := full(sp.key.String(), sp.owed(), free, total, sp.s.keepFree(total), others)
 	e.Err = cause
 	return e
 }
 
-func full(k Key, need, free, total, keep, others int64) *errs.Error {
+func full(what string, need, free, total, keep, others int64) *errs.Error {
 	return errs.Wrap(errs.StorageFull, syscall.ENOSPC,
 		"no room for %s: it needs %s, but of the %s that are free (of %s) %s are kept free and %s are promised to other transfers; make room on the data folder's file system, or lower storage.keep_free",
-		k, size(need), size(free), size(total), size(keep), size(others))
+		what, size(need), size(free), size(total), size(keep), size(others))
 }
 
 // size writes bytes for people, and exactly.

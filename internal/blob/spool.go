@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/vfs"
@@ -37,6 +39,9 @@ type Spool struct {
 
 // Key returns what the spool was opened for.
 func (sp *Spool) Key() Key { return sp.key }
+
+// Digest implements Arrival: it returns the key's.
+func (sp *Spool) Digest() digest.Digest { return sp.key.Digest }
 
 // Size returns how many bytes have come. It only falls at Reset.
 func (sp *Spool) Size() int64 { return sp.size.Load() }
@@ -203,10 +208,7 @@ func openFirst(fsys vfs.FS, names []string) (f vfs.File, err error) {
 	return f, err
 }
 
-// MoveTo makes the bytes durable and gives their file to a Store in the same FS,
-// under newname, which it replaces. The Store still has to sync newname's folder.
-// After success the spool is done with; after an error it is as it was. Errors:
-// errs.DigestMismatch if it is not Verified.
+// MoveTo implements Arrival.
 func (sp *Spool) MoveTo(newname string) error {
 	if sp.done {
 		return fmt.Errorf("spool of %s: %w", sp.key, fs.ErrClosed)

@@ -57,6 +57,11 @@ const (
 	RepoNotEmpty                    // the repository still has images
 	TemplateUnknown                 // no such repository creation template
 	TemplateExists                  // a repository creation template with this prefix is there
+	UploadUnknown                   // no such upload in this repository
+	UploadInvalid                   // the upload is in a state that does not allow it
+	SizeInvalid                     // as many bytes came as were not said to come
+	TagImmutable                    // the tag is another image's, and may not be moved
+	ImageReferenced                 // the image is part of an index that is there
 	codes
 )
 
@@ -68,6 +73,7 @@ var names = [codes]string{
 	"Unavailable", "RuleExists", "UnsupportedUpstream", "SecretUnknown", "SecretExists", "UserUnknown",
 	"UserExists", "KeyUnknown", "PolicyUnknown", "LimitExceeded", "Conflict",
 	"RepoExists", "RepoNotEmpty", "TemplateUnknown", "TemplateExists",
+	"UploadUnknown", "UploadInvalid", "SizeInvalid", "TagImmutable", "ImageReferenced",
 }
 
 func (c Code) String() string {

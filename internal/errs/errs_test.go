@@ -78,6 +78,11 @@ func TestCodeNames(t *testing.T) {
 		{errs.RepoNotEmpty, "RepoNotEmpty"},
 		{errs.TemplateUnknown, "TemplateUnknown"},
 		{errs.TemplateExists, "TemplateExists"},
+		{errs.UploadUnknown, "UploadUnknown"},
+		{errs.UploadInvalid, "UploadInvalid"},
+		{errs.SizeInvalid, "SizeInvalid"},
+		{errs.TagImmutable, "TagImmutable"},
+		{errs.ImageReferenced, "ImageReferenced"},
 		{-1, "Code(-1)"},
 		{errs.Code(len(errs.Codes())), fmt.Sprintf("Code(%d)", len(errs.Codes()))},
 	} {

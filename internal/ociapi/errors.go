@@ -46,6 +46,16 @@ func wireOf(c errs.Code) wire {
 	case errs.RuleExists, errs.SecretExists, errs.UserExists, errs.Conflict,
 		errs.RepoExists, errs.RepoNotEmpty, errs.TemplateExists:
 		return wire{"UNKNOWN", http.StatusConflict}
+	case errs.UploadUnknown:
+		return wire{"BLOB_UPLOAD_UNKNOWN", http.StatusNotFound}
+	case errs.UploadInvalid:
+		return wire{"BLOB_UPLOAD_INVALID", http.StatusConflict}
+	case errs.SizeInvalid:
+		return wire{"SIZE_INVALID", http.StatusBadRequest}
+	case errs.TagImmutable:
+		return wire{"TAG_INVALID", http.StatusBadRequest}
+	case errs.ImageReferenced:
+		return wire{"DENIED", http.StatusConflict}
 	case errs.RangeInvalid:
 		return wire{"RANGE_INVALID", http.StatusRequestedRangeNotSatisfiable}
 	case errs.Unauthenticated:

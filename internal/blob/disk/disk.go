@@ -119,25 +119,25 @@ func (s *Store) Stat(ctx context.Context, d digest.Digest) (int64, error) {
 }
 
 // Commit implements blob.Store.
-func (s *Store) Commit(ctx context.Context, sp *blob.Spool) error {
-	d := sp.Key().Digest
+func (s *Store) Commit(ctx context.Context, a blob.Arrival) error {
+	d := a.Digest()
 	n, err := s.name(ctx, d)
 	if err != nil {
 		return err
 	}
-	if !sp.Verified() {
-		return errs.New(errs.DigestMismatch, "the %d bytes of %s do not have this digest", sp.Size(), sp.Key())
+	if !a.Verified() {
+		return errs.New(errs.DigestMismatch, "the %d bytes of %s do not have this digest", a.Size(), d)
 	}
 	if err := s.ensure(path.Dir(n)); err != nil {
 		return fmt.Errorf("blob %s: %w", d, err)
 	}
 	info, err := s.fs.Stat(n)
-	there := err == nil && info.Size() == sp.Size() // else it is damaged, and is replaced
+	there := err == nil && info.Size() == a.Size() // else it is damaged, and is replaced
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("blob %s: %w", d, err)
 	}
 	if !there {
-		if err := sp.MoveTo(n); err != nil {
+		if err := a.MoveTo(n); err != nil {
 			return fmt.Errorf("blob %s: %w", d, err)
 		}
 	}
@@ -146,7 +146,7 @@ func (s *Store) Commit(ctx context.Context, sp *blob.Spool) error {
 		return fmt.Errorf("blob %s: %w", d, err)
 	}
 	if there {
-		return sp.Abort()
+		return a.Abort()
 	}
 	return nil
 }
