@@ -80,6 +80,7 @@ func (k *checker) config() {
 	k.credentials()
 	k.rules()
 	k.upstreams()
+	k.mirrors()
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 }

@@ -65,6 +65,14 @@ type Config struct {
 	// https://HOST with the machine's own certificates.
 	Upstreams map[string]Upstream `yaml:"upstreams"`
 
+	// Host names of their own, in DNS and in the certificate, under which this
+	// registry is a mirror of one upstream: to what it stands in for, a rule's prefix
+	// or an upstream host. Under such a name repositories have the upstream's own
+	// names, as dockerd wants it of its registry-mirrors: with `hub.corp.example:
+	// docker.io`, hub.corp.example/library/alpine is docker-hub/library/alpine. No key
+	// is needed for containerd, which names the upstream with each request.
+	Mirrors map[string]string `yaml:"mirrors"`
+
 	// Room on the disk.
 	Storage Storage `yaml:"storage"`
 
