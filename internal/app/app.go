@@ -178,7 +178,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		KeepFree:  c.Storage.KeepFree.Of,
 		Expires:   w.expires(),
 	})
-	w.oci = ociapi.New(reg, who, w.log, func(rw *httpx.ResponseWriter) {
+	w.oci = ociapi.New(reg, who, w.names, w.log, func(rw *httpx.ResponseWriter) {
 		w.metrics.Served(rw.Cache, rw.Status(), rw.Bytes())
 	})
 	w.aws = awsapi.New(

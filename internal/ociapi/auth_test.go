@@ -124,7 +124,6 @@ func TestNotBuilt(t *testing.T) {
 		{"tag list", "GET", "/v2/a/tags/list", 404, "listing tags is not built yet"},
 		{"referrers", "GET", "/v2/a/referrers/" + string(d256), 404, "listing referrers is not built yet"},
 		{"catalog", "GET", "/v2/_catalog", 404, "the catalog is not built yet"},
-		{"mirror", "GET", "/v2/library/nginx/manifests/1?ns=docker.io", 404, `mirror of "docker.io" is not built yet`},
 		{"no such endpoint", "GET", "/v2/a/b", 404, "no such endpoint"},
 		{"no such method", "POST", "/v2/a/manifests/x", 405, "GET and HEAD"},
 	}

@@ -38,6 +38,20 @@ type script struct {
 	callers []iam.Caller
 }
 
+// asIs is names without mirrors.
+func asIs(_, _, repo string) (string, error) { return repo, nil }
+
+// names has one mirror: up.example's, by ns or by its own name.
+func (s *script) names(host, ns, repo string) (string, error) {
+	switch {
+	case ns == "up.example", ns == "" && host == "mirror.example":
+		return "up/" + repo, nil
+	case ns == "":
+		return repo, nil
+	}
+	return "", errs.New(errs.RepoUnknown, "%s is not mirrored here", ns)
+}
+
 func (s *script) called(what string, c iam.Caller, repo, ref string) {
 	s.calls = append(s.calls, fmt.Sprintf("%s %s %s by %s", what, repo, ref, c.Name))
 	s.callers = append(s.callers, c)
@@ -152,7 +166,7 @@ func start(t *testing.T, s *script, anonymous ...string) *server {
 	if srv.id, srv.secret, _, err = who.CreateRoot(t.Context(), "123456789012"); err != nil {
 		t.Fatal(err)
 	}
-	srv.Server = httptest.NewServer(ociapi.NewScripted(s, who, slog.New(slog.NewTextHandler(&srv.log, nil)), nil))
+	srv.Server = httptest.NewServer(ociapi.NewScripted(s, who, s.names, slog.New(slog.NewTextHandler(&srv.log, nil)), nil))
 	t.Cleanup(srv.Close)
 	return srv
 }

@@ -11,6 +11,8 @@
 //   - Answers are never for a browser to run: they carry nosniff, a sandbox and
 //     attachment, and blobs are bytes whatever is in them.
 //   - Nothing here asks an upstream for a login or a ping.
+//   - A client that takes this registry for a mirror gets what is cached, and what
+//     leads to no rule gets 404 without anybody being asked.
 //
 // A login is an access key's ID and secret, or AWS and a registry token. Where the client's address has an
 // anonymous grant, /v2/ answers 200 without one: docker asks only there, and
@@ -68,18 +70,19 @@ func (o open) Length() int64                   { return o.Size }
 func (o open) From() (registry.Source, string) { return o.Source, o.Upstream }
 
 type face struct {
-	reg puller
-	who *auth.Auth
+	reg   puller
+	who   *auth.Auth
+	names Names
 }
 
 // New returns the handler of /v2/. It must see URLs as they came: a mux that
 // cleans paths before it would change what is asked. seen is httpx.Options.Seen.
-func New(reg *registry.Registry, who *auth.Auth, log *slog.Logger, seen func(*httpx.ResponseWriter)) http.Handler {
-	return newFace(plane{reg}, who, log, seen)
+func New(reg *registry.Registry, who *auth.Auth, names Names, log *slog.Logger, seen func(*httpx.ResponseWriter)) http.Handler {
+	return newFace(plane{reg}, who, names, log, seen)
 }
 
-func newFace(reg puller, who *auth.Auth, log *slog.Logger, seen func(*httpx.ResponseWriter)) http.Handler {
-	f := &face{reg, who}
+func newFace(reg puller, who *auth.Auth, names Names, log *slog.Logger, seen func(*httpx.ResponseWriter)) http.Handler {
+	f := &face{reg, who, names}
 	return httpx.New(httpx.Options{WriteError: writeError, Seen: seen, Logger: log}, f.serve)
 }
 
@@ -104,9 +107,10 @@ func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
 	if w.Reference = req.Reference.String(); w.Reference == "" {
 		w.Reference = string(req.Digest)
 	}
-	if ns := r.URL.Query().Get("ns"); ns != "" && ns != r.Host {
-		return absent("serving as a mirror of %q is not built yet: pull by the repository's name here, without ?ns=", ns)
+	if err := f.place(r, &req); err != nil {
+		return err
 	}
+	w.Repository = req.Repository
 	return f.answer(w, r, c, req)
 }
 

@@ -179,5 +179,5 @@ func wired(t *testing.T, data []byte, read *atomic.Int64) (h http.Handler, id, s
 	who := auth.New(db, keys, auth.Options{ARN: reg.ARN})
 	id, secret, _, err = who.CreateRoot(t.Context(), "123456789012")
 	must(err)
-	return ociapi.New(reg, who, slog.New(slog.DiscardHandler), nil), id, secret
+	return ociapi.New(reg, who, asIs, slog.New(slog.DiscardHandler), nil), id, secret
 }
