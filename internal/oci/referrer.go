@@ -1,7 +1,9 @@
 package oci
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -61,8 +63,8 @@ func (r Referrer) bounded() Referrer {
 // so is what is named again. ok is false if raw is no index.
 func ParseReferrers(raw []byte) (list []Referrer, ok bool) {
 	var index struct {
-		MediaType string             `json:"mediaType"`
-		Manifests *[]json.RawMessage `json:"manifests"`
+		MediaType string       `json:"mediaType"`
+		Manifests referrerList `json:"manifests"`
 	}
 	if json.Unmarshal(raw, &index) != nil || index.Manifests == nil {
 		return nil, false
@@ -70,19 +72,34 @@ func ParseReferrers(raw []byte) (list []Referrer, ok bool) {
 	if isIndex, known := family(index.MediaType); known && !isIndex {
 		return nil, false
 	}
+	return index.Manifests, true
+}
+
+// referrerList is read element by element: what is no referrer takes no memory.
+type referrerList []Referrer
+
+func (l *referrerList) UnmarshalJSON(b []byte) error {
+	in := json.NewDecoder(bytes.NewReader(b))
+	if t, err := in.Token(); err != nil || t != json.Delim('[') {
+		return err
+	}
+	*l = referrerList{}
 	seen := map[digest.Digest]bool{}
-	for _, one := range *index.Manifests {
+	for in.More() {
 		var r Referrer
-		if json.Unmarshal(one, &r) != nil || r.Size < 0 || !ValidManifestType(r.MediaType) {
+		var odd *json.UnmarshalTypeError
+		if err := in.Decode(&r); errors.As(err, &odd) {
 			continue
+		} else if err != nil {
+			return err
 		}
-		if _, err := ParseDigest(string(r.Digest)); err != nil || seen[r.Digest] {
+		if _, err := ParseDigest(string(r.Digest)); err != nil || seen[r.Digest] || r.Size < 0 || !ValidManifestType(r.MediaType) {
 			continue
 		}
 		seen[r.Digest] = true
-		list = append(list, r.bounded())
+		*l = append(*l, r.bounded())
 	}
-	return list, true
+	return nil
 }
 
 // FallbackTag is the tag under which clients keep the referrers of d at a registry

@@ -64,7 +64,7 @@ func TestParseReferrers(t *testing.T) {
 		ok        bool
 	}{
 		{"one", `{"schemaVersion":2,"mediaType":"` + oci.MediaTypeIndex + `","manifests":[` + text(good) + `]}`, []oci.Referrer{good}, true},
-		{"none", `{"schemaVersion":2,"manifests":[]}`, nil, true},
+		{"none", `{"schemaVersion":2,"manifests":[]}`, []oci.Referrer{}, true},
 		{"null", `{"schemaVersion":2,"manifests":null}`, nil, false},
 		{"twice", `{"manifests":[` + text(good) + `,` + text(good) + `]}`, []oci.Referrer{good}, true},
 		{"what cannot be asked for", `{"manifests":[7,null,{},` +

@@ -58,6 +58,9 @@ func (r *Registry) inOrder(ctx context.Context, ask func(*endpoint) error) error
 func (r *Registry) askOne(ctx context.Context, e *endpoint, q *asked) (*http.Response, error) {
 	u := *e.url
 	u.Path += "/v2/" + q.path
+	if q.query != "" {
+		u.RawQuery = q.query
+	}
 	res, err := r.follow(ctx, e, &u, q, func(u *url.URL) (*http.Response, error) {
 		return r.authorized(ctx, e, u, q)
 	})
@@ -89,6 +92,9 @@ func (r *Registry) follow(ctx context.Context, e *endpoint, u *url.URL, q *asked
 		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
 			http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		default:
+			return res, nil
+		}
+		if q.optional && res.StatusCode == http.StatusSeeOther {
 			return res, nil
 		}
 		discard(res)
@@ -231,7 +237,7 @@ func pullScope(repo string) string { return "repository:" + repo + ":pull" }
 // scopeOf derives the scope from a URL of the distribution specification; "" if it is none.
 func scopeOf(u *url.URL) string {
 	path, ok := strings.CutPrefix(u.Path, "/v2/")
-	for _, sep := range []string{"/manifests/", "/blobs/"} {
+	for _, sep := range []string{"/manifests/", "/blobs/", "/referrers/", "/tags/list"} {
 		if i := strings.LastIndex(path, sep); ok && i > 0 {
 			return pullScope(path[:i])
 		}

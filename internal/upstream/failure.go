@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,15 +24,25 @@ const (
 	maxRetry  = time.Hour * 24
 )
 
+// lacking are the answers of registries that do not have what was asked for, beside
+// 404. 303 leads to a page for people.
+var lacking = []int{
+	http.StatusSeeOther, http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable,
+	http.StatusGone, http.StatusUnsupportedMediaType, http.StatusNotImplemented,
+}
+
 // asked is one question to an upstream, for its requests and its messages.
 type asked struct {
-	method  string
-	repo    string
-	path    string // behind /v2/
-	header  http.Header
-	blob    bool
-	what    string // "manifest library/nginx:latest"
-	missing errs.Code
+	method   string
+	repo     string
+	path     string // behind /v2/
+	query    string // of a list's page
+	header   http.Header
+	blob     bool
+	list     bool
+	optional bool   // of an API that registries may lack
+	what     string // "manifest library/nginx:latest"
+	missing  errs.Code
 }
 
 // fail makes the error of a question; at is the host that failed, where it is another.
@@ -113,6 +124,8 @@ func (r *Registry) status(q *asked, res *http.Response) error {
 		code = errs.UpstreamTimeout
 	case s == http.StatusRequestedRangeNotSatisfiable && q.header.Get("Range") != "":
 		code = errs.RangeInvalid
+	case q.optional && slices.Contains(lacking, s):
+		code = errs.Unsupported
 	case q.method == http.MethodHead && (s == http.StatusMethodNotAllowed || s == http.StatusNotImplemented):
 		code = errs.Unsupported
 	default:

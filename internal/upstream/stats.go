@@ -14,7 +14,7 @@ import (
 
 // What requests are for, and what comes of them: the words of Count.
 var (
-	kinds   = [...]string{"manifest", "head", "blob", "token"} // token: logins, too
+	kinds   = [...]string{"manifest", "head", "blob", "token", "list"} // token: logins, too
 	classes = [...]string{"ok", "redirect", "denied", "not_found", "rate_limited", "client_error", "server_error", "no_answer", "cancelled"}
 )
 
@@ -23,6 +23,7 @@ const (
 	kindHead
 	kindBlob
 	kindToken
+	kindList
 )
 
 const (
@@ -107,6 +108,8 @@ func (q *asked) kind() int {
 		return kindToken
 	case q.blob:
 		return kindBlob
+	case q.list:
+		return kindList
 	case q.method == http.MethodHead:
 		return kindHead
 	}

@@ -8,6 +8,7 @@ import (
 // Request is one request that arrived, and what became of it.
 type Request struct {
 	Method, Host, Path string
+	Query              string // of a list
 	Range              string
 	Auth               string // "token", "basic" or ""
 	Scope              string // of a token request
@@ -16,10 +17,13 @@ type Request struct {
 	Bytes              int64 // of the answer's body, so far
 }
 
-// String is the method, the path, then whatever of scope, range and kind of
+// String is the method, the path with the query of a list, then whatever of scope, range and kind of
 // authentication there is, with a space between: "GET /v2/a/blobs/sha256:... bytes=5- token".
 func (q Request) String() string {
 	parts := []string{q.Method, q.Path}
+	if q.Query != "" {
+		parts[1] += "?" + q.Query
+	}
 	for _, s := range []string{q.Scope, q.Range, q.Auth} {
 		if s != "" {
 			parts = append(parts, s)
@@ -35,6 +39,9 @@ func (r *Registry) arrived(req *http.Request) (*Request, Fault) {
 		Range:  req.Header.Get("Range"),
 		Scope:  strings.Join(req.URL.Query()["scope"], " "),
 		Header: req.Header.Clone(),
+	}
+	if _, _, list := splitList(req.URL.Path); list {
+		q.Query = req.URL.RawQuery
 	}
 	switch scheme, _, _ := strings.Cut(req.Header.Get("Authorization"), " "); strings.ToLower(scheme) {
 	case "bearer":

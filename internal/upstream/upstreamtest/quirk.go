@@ -17,10 +17,14 @@ const (
 	TokenField       Quirk = "access_token instead of token"          // OAuth 2 servers
 	RelativeLocation Quirk = "relative Location"                      // redirects without scheme and host
 	RangeUnavailable Quirk = "416 for every range that is not from 0" // CDNs that lost the object
+	NoReferrers      Quirk = "no referrers API"                       // 404: registries of before 1.1
+	ReferrersPage    Quirk = "303 for referrers"                      // ghcr.io: to a page for people
+	ForeignLink      Quirk = "Link to a host inside"                  // registries that do not know their name
 )
 
 // Quirks returns every quirk, for tests that walk them.
 func Quirks() []Quirk {
 	return []Quirk{HeadDenied, HeadUnsupported, NoDigest, UnknownDenied, ExpiredForbidden, Chunked, Gzip,
-		RangeIgnored, NoScopeInBearer, TokenField, RelativeLocation, RangeUnavailable}
+		RangeIgnored, NoScopeInBearer, TokenField, RelativeLocation, RangeUnavailable,
+		NoReferrers, ReferrersPage, ForeignLink}
 }

@@ -42,6 +42,7 @@ type Options struct {
 	Redirect   bool              // blobs are answered by a redirect to the second host
 	SignedLife time.Duration     // how long the URLs at the second host hold; 0: one minute
 	Elsewhere  string            // base URL of another registry that all of /v2/ is redirected to (307)
+	Page       int               // the most that a page of a list has; 0: as many as are asked for
 	Quirks     []Quirk
 }
 

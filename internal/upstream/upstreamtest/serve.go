@@ -46,15 +46,18 @@ func (r *Registry) serveV2(w *answer, req *http.Request, path string) {
 		return
 	}
 	repo, ref, isManifest := split(path, "/manifests/")
+	isList := false
 	if !isManifest {
-		repo, ref, _ = split(path, "/blobs/")
+		if repo, ref, isList = splitList(path); !isList {
+			repo, ref, _ = split(path, "/blobs/")
+		}
 	}
 	if ref == "" {
 		http.NotFound(w, req)
 		return
 	}
 	if r.opts.Elsewhere != "" {
-		http.Redirect(w, req, r.opts.Elsewhere+req.URL.Path, http.StatusTemporaryRedirect)
+		http.Redirect(w, req, r.opts.Elsewhere+req.URL.RequestURI(), http.StatusTemporaryRedirect)
 		return
 	}
 	if req.Method == http.MethodHead && r.is(HeadDenied) {
@@ -71,6 +74,8 @@ func (r *Registry) serveV2(w *answer, req *http.Request, path string) {
 	switch {
 	case isManifest:
 		r.serveManifest(w, req, repo, ref)
+	case isList:
+		r.serveList(w, req, repo, ref)
 	case !r.has(repo, ref):
 		fail(w, http.StatusNotFound, "BLOB_UNKNOWN", "blob unknown to registry")
 	case r.opts.Redirect && req.Method == http.MethodGet:
