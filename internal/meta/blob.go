@@ -33,10 +33,12 @@ func (db *DB) Blob(ctx context.Context, repo string, d digest.Digest) (rule.Blob
 	return b, nil
 }
 
-// PutBlob says that the store holds a blob and links it to repositories, which are
-// made if they are not there. It is called only after the bytes are durable. What was
-// once public stays public.
-// Errors: errs.NameInvalid, errs.DigestInvalid, errs.ParamInvalid (a negative size).
+// PutBlob says that the store holds a blob, which was claimed before its bytes came to
+// it, and links it to repositories, which are made if they are not there. It is called
+// only after the bytes are durable. What was once public stays public.
+// Errors: errs.NameInvalid, errs.DigestInvalid, errs.ParamInvalid (a negative size),
+// errs.Unavailable if the blob was not claimed, or so long ago that the sweep took it:
+// then its bytes are gone.
 func (db *DB) PutBlob(ctx context.Context, d digest.Digest, size int64, public bool, repos []string, at time.Time) error {
 	if _, err := oci.ParseDigest(string(d)); err != nil {
 		return err
@@ -52,8 +54,7 @@ func (db *DB) PutBlob(ctx context.Context, d digest.Digest, size int64, public b
 	// In one order everywhere, so that two processes do not wait for each other.
 	repos = slices.Compact(slices.Sorted(slices.Values(repos)))
 	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
-		t.forget.blobs = append(t.forget.blobs, d)
-		if _, err := t.exec(ctx, putBlob, string(d), size, public, micros(at)); err != nil {
+		if err := t.putBlob(ctx, d, size, public, at); err != nil {
 			return err
 		}
 		for _, repo := range repos {
@@ -67,6 +68,15 @@ func (db *DB) PutBlob(ctx context.Context, d digest.Digest, size int64, public b
 		return fmt.Errorf("put blob %s: %w", d, err)
 	}
 	return nil
+}
+
+func (t *tx) putBlob(ctx context.Context, d digest.Digest, size int64, public bool, at time.Time) error {
+	t.forget.blobs = append(t.forget.blobs, d)
+	n, err := t.exec(ctx, putBlob, string(d), size, public, micros(at))
+	if err == nil && n == 0 {
+		err = errs.New(errs.Unavailable, "blob %s was not claimed before it was stored, or was swept since", d)
+	}
+	return err
 }
 
 // Link lets the repository, which is made if it is not there, serve a blob if the

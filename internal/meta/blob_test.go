@@ -22,28 +22,28 @@ func testBlobs(t *testing.T, o meta.Options) {
 	check(t, db.DropBlob(ctx, name("b")))
 	want("dropped unknown", "r", rule.Blob{Size: -1})
 
-	check(t, db.PutBlob(ctx, name("b"), 7, false, []string{"r", "s", "r"}, at(1)))
+	check(t, store(ctx, db, name("b"), 7, false, []string{"r", "s", "r"}, at(1)))
 	want("held and linked", "r", rule.Blob{Linked: true, Held: true, Size: 7})
 	want("held and linked in the second", "s", rule.Blob{Linked: true, Held: true, Size: 7})
 	want("held but not linked", "x", rule.Blob{Held: true, Size: 7})
 	diff(t, "repositories", []string{"r", "s"}, must(db.Repositories(ctx, "", 10))(t))
 
-	check(t, db.PutBlob(ctx, name("b"), 7, true, nil, at(2)))
+	check(t, store(ctx, db, name("b"), 7, true, nil, at(2)))
 	want("public", "r", rule.Blob{Linked: true, Held: true, Public: true, Size: 7})
-	check(t, db.PutBlob(ctx, name("b"), 7, false, nil, at(3)))
+	check(t, store(ctx, db, name("b"), 7, false, nil, at(3)))
 	want("still public", "r", rule.Blob{Linked: true, Held: true, Public: true, Size: 7})
 
 	check(t, db.DropBlob(ctx, name("b")))
 	want("dropped", "r", rule.Blob{Linked: true, Public: true, Size: -1})
 	want("dropped, not linked", "x", rule.Blob{Public: true, Size: -1})
-	check(t, db.PutBlob(ctx, name("b"), 7, false, []string{"x"}, at(4)))
+	check(t, store(ctx, db, name("b"), 7, false, []string{"x"}, at(4)))
 	want("back", "r", rule.Blob{Linked: true, Held: true, Public: true, Size: 7})
 	want("back and linked", "x", rule.Blob{Linked: true, Held: true, Public: true, Size: 7})
 	diff(t, "empty blob", rule.Blob{Size: -1}, must(db.Blob(ctx, "r", digest.FromString("")))(t))
-	check(t, db.PutBlob(ctx, digest.FromString(""), 0, false, []string{"r"}, at(4)))
+	check(t, store(ctx, db, digest.FromString(""), 0, false, []string{"r"}, at(4)))
 	diff(t, "empty blob put", rule.Blob{Linked: true, Held: true}, must(db.Blob(ctx, "r", digest.FromString("")))(t))
 	sha512 := digest.SHA512.FromString("b")
-	check(t, db.PutBlob(ctx, sha512, 7, false, []string{"r"}, at(4)))
+	check(t, store(ctx, db, sha512, 7, false, []string{"r"}, at(4)))
 	diff(t, "blob by sha512", rule.Blob{Linked: true, Held: true, Size: 7}, must(db.Blob(ctx, "r", sha512))(t))
 }
 
@@ -71,7 +71,7 @@ func testBlobSizes(t *testing.T, o meta.Options) {
 	diff(t, "two agree", int64(3), size())
 	put("r", "m3", oci.EdgeLayer, 4)
 	diff(t, "one lies", int64(-1), size())
-	check(t, db.PutBlob(ctx, name("b"), 5, false, nil, at(1)))
+	check(t, store(ctx, db, name("b"), 5, false, nil, at(1)))
 	diff(t, "held", int64(5), size())
 }
 

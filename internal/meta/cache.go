@@ -29,6 +29,7 @@ type digestKey struct {
 type forget struct {
 	tags   []tagKey
 	blobs  []digest.Digest
+	links  []digestKey
 	keys   []string
 	users  []string
 	pulled map[tagKey]time.Time // pull times change in place
@@ -71,6 +72,9 @@ func (c *caches) apply(f forget) {
 	}
 	for _, d := range f.blobs {
 		c.blobs.remove(d)
+	}
+	for _, k := range f.links {
+		c.links.remove(k)
 	}
 	for _, k := range f.keys {
 		c.keys.remove(k)

@@ -65,7 +65,7 @@ func TestHotReads(t *testing.T) {
 			_, err := db.PutManifest(ctx, "r", m, e, "t", at(1))
 			return err
 		}, map[string]int64{"tag": 1}},
-		{"put of another blob", func() error { return db.PutBlob(ctx, name("l2"), 1, false, []string{"r"}, at(1)) }, hot},
+		{"put of another blob", func() error { return store(ctx, db, name("l2"), 1, false, []string{"r"}, at(1)) }, hot},
 		{"put of a key", func() error { return db.PutKey(ctx, meta.Key{ID: "k", Principal: "q"}) }, map[string]int64{"key": 1}},
 		{"change of a key", func() error {
 			return db.ChangeKey(ctx, "k", func(k *meta.Key) (*meta.Key, error) { k.Active = true; return k, nil })
@@ -115,7 +115,7 @@ func TestMemoryIsExact(t *testing.T) {
 			putManifest(t, db, repo, "", n, m, manifests[m]...)
 			return "put " + repo + " " + m
 		case 3:
-			check(t, db.PutBlob(ctx, name(blob), 10, rng.IntN(2) == 0, []string{repo}, at(n)))
+			check(t, store(ctx, db, name(blob), 10, rng.IntN(2) == 0, []string{repo}, at(n)))
 			return "put " + repo + " " + blob
 		case 4:
 			must(db.Link(ctx, repo, name(blob), at(n)))(t)
@@ -324,7 +324,7 @@ func BenchmarkPutBlob(b *testing.B) {
 	defer db.Close()
 	var n atomic.Int64
 	for b.Loop() {
-		if err := db.PutBlob(b.Context(), name(fmt.Sprint(n.Add(1))), 1, false, []string{"r"}, time.Now()); err != nil {
+		if err := store(b.Context(), db, name(fmt.Sprint(n.Add(1))), 1, false, []string{"r"}, time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}

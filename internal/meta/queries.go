@@ -76,6 +76,16 @@ const (
 	touchTag
 	touchManifest
 	touchBlob
+	renewLink
+
+	claimBlob
+	listLinks
+	sweepLink
+	listUnlinked
+	takeBlob
+	deleteBlob
+	getPulled
+	touchNamed
 
 	createRepository
 	putMutability
@@ -113,6 +123,19 @@ func insertEdges(n int) string {
 const servable = `EXISTS (
 		SELECT 1 FROM links l JOIN blobs b ON b.digest = l.digest
 		WHERE l.repository = e.repository AND l.digest = e.digest AND b.state = 'held')`
+
+// loose is true where a row of links, or what stands for it, is needed by nothing: no
+// manifest names the blob, no push has counted on it since $3, and no image that has
+// it was pulled since $4.
+const loose = `links.linked_at <= $3 AND NOT EXISTS (
+		SELECT 1 FROM edges e WHERE e.repository = links.repository AND e.digest = links.digest
+			AND e.kind IN ('config', 'layer'))
+	AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.digest = links.digest AND b.pulled_at > $4)`
+
+// unlinked is true where a row of blobs is to go: the sweep has it, or nothing links
+// it, and it was neither put nor claimed since $2 nor pulled since $3.
+const unlinked = `(blobs.stored_at = 0 OR blobs.stored_at <= $2 AND blobs.pulled_at <= $3 AND NOT EXISTS (
+		SELECT 1 FROM links l WHERE l.digest = blobs.digest))`
 
 // ofTagStatus is true where the row m of manifests has the tag status $3 (see Tagged).
 const ofTagStatus = `(CAST($3 AS TEXT) = 'any' OR (CAST($3 AS TEXT) = 'tagged') = EXISTS (
@@ -246,16 +269,15 @@ var texts = [queries]string{
 			(SELECT CASE WHEN MIN(size) = MAX(size) THEN MIN(size) END FROM edges
 				WHERE repository = $1 AND digest = $2 AND kind IN ('config', 'layer')),
 			-1)`,
-	putBlob: `INSERT INTO blobs (digest, size, state, public, stored_at, pulled_at, verified_at)
-		VALUES ($1, $2, 'held', $3, $4, $4, $4)
-		ON CONFLICT (digest) DO UPDATE SET
-			size = excluded.size, state = 'held', public = blobs.public OR excluded.public,
-			stored_at = CASE WHEN blobs.state = 'held' THEN blobs.stored_at ELSE excluded.stored_at END,
-			pulled_at = CASE WHEN blobs.pulled_at > excluded.pulled_at THEN blobs.pulled_at ELSE excluded.pulled_at END,
-			verified_at = CASE WHEN blobs.state = 'held' THEN blobs.verified_at ELSE excluded.verified_at END`,
+	// stored_at is the claim's. What the sweep has it keeps.
+	putBlob: `UPDATE blobs SET size = $2, state = 'held', public = public OR $3,
+			pulled_at = CASE WHEN pulled_at > $4 THEN pulled_at ELSE $4 END,
+			verified_at = CASE WHEN state = 'held' THEN verified_at ELSE $4 END
+		WHERE digest = $1 AND stored_at > 0`,
 	putLink: `INSERT INTO links (repository, digest, linked_at)
 		SELECT CAST($1 AS TEXT), digest, CAST($3 AS BIGINT) FROM blobs WHERE digest = $2 AND state = 'held'
-		ON CONFLICT (repository, digest) DO UPDATE SET linked_at = links.linked_at`,
+		ON CONFLICT (repository, digest) DO UPDATE SET linked_at = CASE
+			WHEN links.linked_at > excluded.linked_at THEN links.linked_at ELSE excluded.linked_at END`,
 	dropBlob: `UPDATE blobs SET state = 'going' WHERE digest = $1 AND state = 'held'`,
 
 	touchTag: `UPDATE tags SET pulled_at = $3
@@ -263,6 +285,24 @@ var texts = [queries]string{
 	touchManifest: `UPDATE manifests SET pulled_at = $3
 		WHERE repository = $1 AND digest = $2 AND pulled_at < $3`,
 	touchBlob: `UPDATE blobs SET pulled_at = $2 WHERE digest = $1 AND pulled_at < $2`,
+	renewLink: `UPDATE links SET linked_at = $3
+		WHERE repository = $1 AND digest = $2 AND linked_at < $3`,
+
+	claimBlob: `INSERT INTO blobs (digest, size, state, public, stored_at, pulled_at, verified_at)
+		VALUES ($1, 0, 'going', FALSE, $2, $2, 0)
+		ON CONFLICT (digest) DO UPDATE SET
+			stored_at = CASE WHEN blobs.stored_at > excluded.stored_at THEN blobs.stored_at ELSE excluded.stored_at END
+		WHERE blobs.stored_at > 0`,
+	listLinks: `SELECT repository, digest, ` + loose + `
+		FROM links WHERE (repository, digest) > ($1, $2) ORDER BY repository, digest LIMIT $5`,
+	sweepLink: `DELETE FROM links WHERE repository = $1 AND digest = $2 AND ` + loose,
+	listUnlinked: `SELECT digest, ` + unlinked + `
+		FROM blobs WHERE digest > $1 ORDER BY digest LIMIT $4`,
+	takeBlob:   `UPDATE blobs SET state = 'going', stored_at = 0 WHERE digest = $1 AND ` + unlinked,
+	deleteBlob: `DELETE FROM blobs WHERE digest = $1 AND stored_at = 0`,
+	getPulled:  `SELECT pulled_at FROM manifests WHERE repository = $1 AND digest = $2`,
+	touchNamed: `UPDATE blobs SET pulled_at = $3 WHERE pulled_at < $3 AND digest IN (
+			SELECT e.digest FROM edges e WHERE e.repository = $1 AND e.parent = $2 AND e.kind IN ('config', 'layer'))`,
 
 	createRepository: `INSERT INTO repositories (name, created_at, kind, mutability, exclusions, resource_tags)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING`,

@@ -213,6 +213,7 @@ func TestContext(t *testing.T) {
 		}
 	}})
 	ctx, cancel := context.WithCancel(t.Context())
+	check(t, db.Claim(ctx, name("b"), at(0)))
 	block = true
 	done := make(chan error)
 	go func() { done <- db.PutBlob(ctx, name("b"), 1, false, []string{"r"}, at(0)) }()

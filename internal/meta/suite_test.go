@@ -1,6 +1,7 @@
 package meta_test
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -179,8 +180,16 @@ func putManifest(t *testing.T, db *meta.DB, repo, tag string, n int, s string, e
 	return must(db.PutManifest(t.Context(), repo, m, e, tag, at(n)))(t)
 }
 
+// store claims a blob and puts it.
+func store(ctx context.Context, db *meta.DB, d digest.Digest, size int64, public bool, repos []string, at time.Time) error {
+	if err := db.Claim(ctx, d, at); err != nil {
+		return err
+	}
+	return db.PutBlob(ctx, d, size, public, repos, at)
+}
+
 // putBlob puts a blob of 10 bytes at second n and links it to repos.
 func putBlob(t *testing.T, db *meta.DB, s string, n int, repos ...string) {
 	t.Helper()
-	check(t, db.PutBlob(t.Context(), name(s), 10, false, repos, at(n)))
+	check(t, store(t.Context(), db, name(s), 10, false, repos, at(n)))
 }

@@ -59,8 +59,8 @@ func testFinishTogether(t *testing.T, o meta.Options) {
 				_, err := db[0].PutManifest(ctx, "r", m, e, "", at(1))
 				return err
 			},
-			func() error { return db[1].PutBlob(ctx, name(s("c")), 10, false, []string{"r"}, at(1)) },
-			func() error { return db[0].PutBlob(ctx, name(s("l1")), 10, false, []string{"r"}, at(1)) },
+			func() error { return store(ctx, db[1], name(s("c")), 10, false, []string{"r"}, at(1)) },
+			func() error { return store(ctx, db[0], name(s("l1")), 10, false, []string{"r"}, at(1)) },
 			func() error {
 				_, err := db[1].Link(ctx, "r", name(s("l2")), at(1))
 				return err
@@ -126,7 +126,7 @@ func testLinkDropTogether(t *testing.T, o meta.Options) {
 	db := pair(t, o)
 	for i := range rounds {
 		d := name(fmt.Sprint("b", i))
-		check(t, db[0].PutBlob(ctx, d, 10, false, []string{"first"}, at(0)))
+		check(t, store(ctx, db[0], d, 10, false, []string{"first"}, at(0)))
 		var linked bool
 		together(t,
 			func() (err error) {
@@ -139,7 +139,7 @@ func testLinkDropTogether(t *testing.T, o meta.Options) {
 		diff(t, "after a drop", want, must(db[0].Blob(ctx, "r", d))(t))
 
 		together(t,
-			func() error { return db[0].PutBlob(ctx, d, 10, false, []string{"r"}, at(2)) },
+			func() error { return store(ctx, db[0], d, 10, false, []string{"r"}, at(2)) },
 			func() error {
 				_, err := db[1].Link(ctx, "r", d, at(2))
 				return err
@@ -156,8 +156,8 @@ func testPublicTogether(t *testing.T, o meta.Options) {
 	for i := range rounds {
 		d := name(fmt.Sprint("b", i))
 		together(t,
-			func() error { return db[0].PutBlob(ctx, d, 10, true, []string{"a"}, at(1)) },
-			func() error { return db[1].PutBlob(ctx, d, 10, false, []string{"b"}, at(1)) },
+			func() error { return store(ctx, db[0], d, 10, true, []string{"a"}, at(1)) },
+			func() error { return store(ctx, db[1], d, 10, false, []string{"b"}, at(1)) },
 			func() error { return db[1].DropBlob(ctx, name("another")) },
 		)
 		for _, repo := range []string{"a", "b"} {

@@ -28,6 +28,7 @@ type pullKey struct {
 type pulls struct {
 	mu    sync.Mutex
 	m     map[pullKey]time.Time // nil after stop
+	going map[pullKey]time.Time // being written; not changed any more
 	first chan struct{}         // there is something to write
 	many  chan struct{}         // and it should not wait
 	quit  chan struct{}
@@ -35,7 +36,8 @@ type pulls struct {
 }
 
 // Touch notes that a client pulled d from the repository, by tag if that is not "". d
-// is a manifest's digest or a blob's. The time is durable some 10 s later, or when
+// is a manifest's digest or a blob's. A blob is also touched when a push was told that
+// it need not be sent: the push counts on the link from then on. The time is durable some 10 s later, or when
 // Close returns; a process that dies loses it, and so does one that cannot keep up.
 // What is not there, or malformed, is ignored.
 func (db *DB) Touch(repo, tag string, d digest.Digest, at time.Time) {
@@ -73,6 +75,7 @@ func (p *pulls) start(flush func(map[pullKey]time.Time)) {
 	p.done.Go(func() {
 		for p.wait() {
 			flush(p.take(map[pullKey]time.Time{}))
+			p.written()
 		}
 		flush(p.take(nil))
 	})
@@ -100,9 +103,30 @@ func (p *pulls) wait() bool {
 func (p *pulls) take(next map[pullKey]time.Time) map[pullKey]time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m := p.m
-	p.m = next
-	return m
+	p.going, p.m = p.m, next
+	return p.going
+}
+
+// written says that what was taken is in the database.
+func (p *pulls) written() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.going = nil
+}
+
+// latest returns when a manifest was last pulled by whatever tag, as far as the
+// database does not have it yet; the zero time for never.
+func (p *pulls) latest(repo string, d digest.Digest) (at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range []map[pullKey]time.Time{p.m, p.going} {
+		for k, t := range m {
+			if k.repo == repo && k.digest == d && at.Before(t) {
+				at = t
+			}
+		}
+	}
+	return at
 }
 
 // stop writes what is left and waits until that is done.
@@ -150,6 +174,9 @@ func (t *tx) touch(ctx context.Context, k pullKey, at time.Time) error {
 	if err != nil || n > 0 {
 		return err
 	}
-	_, err = t.exec(ctx, touchBlob, string(k.digest), micros(at))
+	if _, err := t.exec(ctx, touchBlob, string(k.digest), micros(at)); err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, renewLink, k.repo, string(k.digest), micros(at))
 	return err
 }

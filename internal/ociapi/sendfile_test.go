@@ -165,6 +165,7 @@ func wired(t *testing.T, data []byte, read *atomic.Int64) (h http.Handler, id, s
 	db, err := meta.Open(t.Context(), meta.Options{Path: filepath.Join(folder, "weir.db")})
 	must(err)
 	t.Cleanup(func() { db.Close() })
+	must(db.Claim(t.Context(), d, time.Now()))
 	must(db.PutBlob(t.Context(), d, int64(len(data)), true, []string{"up/a"}, time.Now()))
 
 	rules, problems := rule.NewSet([]rule.Rule{{Prefix: "up", Upstream: "up.example", Kind: rule.Generic, Off: true}})

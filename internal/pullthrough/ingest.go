@@ -149,6 +149,14 @@ func (in *ingest) run(ctx context.Context) {
 // the request's look at the row and this one's start, or the process died between
 // the store's commit and the row. It says whether it did.
 func (in *ingest) adopt(ctx context.Context) bool {
+	if _, err := in.c.Store.Stat(ctx, in.d); err != nil {
+		return false
+	}
+	if err := in.c.Index.Claim(ctx, in.d, time.Now()); err != nil {
+		in.end(err)
+		return true
+	}
+	// Again: the sweep may have had it until now.
 	size, err := in.c.Store.Stat(ctx, in.d)
 	if err != nil || in.size >= 0 && size != in.size {
 		return false // not there, or not what is asked for
@@ -238,7 +246,10 @@ func (in *ingest) end(err error) {
 func (in *ingest) store(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	linked := in.granted(nil)
-	err := in.c.Store.Commit(ctx, in.spool)
+	err := in.c.Index.Claim(ctx, in.d, time.Now())
+	if err == nil {
+		err = in.c.Store.Commit(ctx, in.spool)
+	}
 	if err == nil {
 		err = in.c.Index.PutBlob(ctx, in.d, in.size, in.public, linked, time.Now())
 	} else if aerr := in.spool.Abort(); aerr != nil {

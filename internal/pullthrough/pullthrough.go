@@ -64,6 +64,8 @@ type Index interface {
 	PutManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, tag string, at time.Time) (moved bool, err error)
 	CheckTag(ctx context.Context, repo, tag string, checked time.Time, orphaned bool) error
 	Blob(ctx context.Context, repo string, d digest.Digest) (rule.Blob, error)
+	// Claim comes before every commit to the store, PutBlob after it.
+	Claim(ctx context.Context, d digest.Digest, at time.Time) error
 	PutBlob(ctx context.Context, d digest.Digest, size int64, public bool, repos []string, at time.Time) error
 	Link(ctx context.Context, repo string, d digest.Digest, at time.Time) (bool, error)
 	DropBlob(ctx context.Context, d digest.Digest) error

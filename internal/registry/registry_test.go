@@ -169,6 +169,9 @@ func TestRuleGone(t *testing.T) {
 	reg := registry.New(registry.Options{ID: "123456789012", Region: "local", Rules: rules, Cache: cache, DB: db})
 	held := put(t, db, "hub/app", "v1", oci.MediaTypeIndex, `{"schemaVersion":2,"manifests":[]}`)
 	public := digest.FromString("public")
+	if err := db.Claim(t.Context(), public, time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	if err := db.PutBlob(t.Context(), public, 6, true, []string{"other/app"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
