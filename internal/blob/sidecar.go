@@ -26,6 +26,9 @@ type sidecar struct {
 	Digest digest.Digest `json:"digest"`
 	Size   int64         `json:"size"` // -1: not known
 	Boot   string        `json:"boot"`
+	// Sound is how many bytes from the file's beginning certainly came. It is there
+	// once bytes came before their turn, as the file may have holes then.
+	Sound *int64 `json:"sound,omitempty"`
 }
 
 // name returns a spool's file, the same for a key in every process.
@@ -37,11 +40,29 @@ func (s *Spools) name(k Key) string {
 func sidecarOf(name string) string { return name + ".json" }
 
 func (s *Spools) writeSidecar(name string, c sidecar) error {
+	return s.writeJSON(sidecarOf(name), c)
+}
+
+// replaceSidecar is writeSidecar that leaves the old one or the new one whole,
+// wherever the process ends.
+func (s *Spools) replaceSidecar(name string, c sidecar) error {
+	next := name + ".next.json"
+	err := s.writeJSON(next, c)
+	if err == nil {
+		err = s.fs.Rename(next, sidecarOf(name))
+	}
+	if err != nil {
+		_ = s.fs.Remove(next) // if it cannot be, OpenSpools does
+	}
+	return err
+}
+
+func (s *Spools) writeJSON(file string, c sidecar) error {
 	b, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	f, err := s.fs.OpenFile(sidecarOf(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := s.fs.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
@@ -66,7 +87,7 @@ func (s *Spools) leftover(e fs.DirEntry) (k Key, at time.Time, ok bool) {
 		return k, at, false
 	}
 	c, err := s.readSidecar(name)
-	if err != nil || s.boot == "" || c.Boot != s.boot {
+	if err != nil || c.Sound != nil && *c.Sound < 0 || s.boot == "" || c.Boot != s.boot {
 		return k, at, false
 	}
 	k = Key{c.Host, c.Digest}

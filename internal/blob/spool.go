@@ -18,8 +18,9 @@ import (
 )
 
 // Spool is a blob on its way in: a file that grows at its end. One goroutine
-// writes: Write, Reset, Hash, Verified, MoveTo, Close and Abort are its own. Key,
-// Size and Reader are for any goroutine, at any time.
+// writes: Write, Take, Reset, Hash, Verified, MoveTo, Close and Abort are its own.
+// Key, Size, Room and Reader are for any goroutine, at any time; Ahead and WriteAt
+// bring bytes that come before their turn.
 //
 // Nothing is synced while bytes arrive. The bytes below Size are what was written
 // and hashed; of those, nothing is known to be right until Verified says so.
@@ -27,6 +28,7 @@ type Spool struct {
 	s    *Spools
 	key  Key
 	name string    // of the file, until MoveTo
+	want int64     // the blob's size, -1: not known
 	f    vfs.File  // nil before open
 	hash hash.Hash // of the bytes below size
 	done bool      // closed, aborted or moved
@@ -35,6 +37,7 @@ type Spool struct {
 	limit  atomic.Int64             // room that was promised, in bytes
 	backed atomic.Int64             // of it, what has blocks
 	names  atomic.Pointer[[]string] // where the file is, or is about to be; nil: out of reach
+	sound  atomic.Int64             // what the sidecar says of it, for a file with holes; -1: nothing
 }
 
 // Key returns what the spool was opened for.
@@ -48,6 +51,7 @@ func (sp *Spool) Size() int64 { return sp.size.Load() }
 
 // open opens the file, with what is left of it, and sees to its room.
 func (sp *Spool) open(left bool, want int64) error {
+	sp.want = max(want, -1)
 	if left && !sp.resume(want) {
 		sp.forget()
 	}
@@ -78,6 +82,14 @@ func (sp *Spool) resume(want int64) bool {
 	if sp.f, err = sp.s.fs.OpenFile(sp.name, os.O_RDWR, 0); err != nil {
 		return false
 	}
+	sp.want = max(sp.want, c.Size)
+	if c.Sound != nil { // behind it may be holes
+		info, err := sp.f.Stat()
+		if err != nil || info.Size() < *c.Sound || sp.f.Truncate(*c.Sound) != nil {
+			return false
+		}
+		sp.sound.Store(*c.Sound)
+	}
 	n, err := io.CopyBuffer(sp.hash, struct{ io.Reader }{sp.f}, make([]byte, 1<<20))
 	sp.size.Store(n)
 	return err == nil && (want < 0 || n <= want)
@@ -93,6 +105,7 @@ func (sp *Spool) forget() {
 	_ = sp.s.remove(sp.name) // what is in the way is truncated
 	sp.hash.Reset()
 	sp.size.Store(0)
+	sp.sound.Store(-1)
 }
 
 func (sp *Spool) begin(limit, want int64) error {
@@ -100,7 +113,7 @@ func (sp *Spool) begin(limit, want int64) error {
 		return err
 	}
 	if sp.f == nil {
-		c := sidecar{sp.key.Host, sp.key.Digest, max(want, -1), sp.s.boot}
+		c := sidecar{sp.key.Host, sp.key.Digest, sp.want, sp.s.boot, nil}
 		if err := sp.s.writeSidecar(sp.name, c); err != nil {
 			return fmt.Errorf("spool of %s: %w", sp.key, err)
 		}
@@ -130,6 +143,7 @@ func (sp *Spool) Write(p []byte) (n int, err error) {
 	n, err = sp.f.WriteAt(p, at)
 	sp.hash.Write(p[:n])
 	sp.size.Store(at + int64(n))
+	sp.remark()
 	return n, err
 }
 
@@ -146,8 +160,13 @@ func (sp *Spool) grow(limit int64) error {
 }
 
 // Reset goes back to byte 0. Readers stay open and see the bytes that come then;
-// who has read some before must not go on.
+// who has read some before must not go on. No WriteAt may be under way.
 func (sp *Spool) Reset() error {
+	if sp.sound.Load() >= 0 {
+		if err := sp.mark(0); err != nil {
+			return err
+		}
+	}
 	sp.size.Store(0)
 	sp.hash.Reset()
 	sp.backed.Store(0)
@@ -247,6 +266,9 @@ func (sp *Spool) Close() error {
 	sp.done = true
 	sp.names.Store(nil)
 	err := errors.Join(sp.f.Truncate(sp.Size()), sp.f.Close())
+	if sp.sound.Load() >= 0 {
+		err = errors.Join(err, sp.mark(sp.Size()))
+	}
 	sp.s.release(sp.key, true)
 	if err != nil {
 		return fmt.Errorf("spool of %s: %w", sp.key, err)

@@ -114,6 +114,7 @@ func (s *Spools) Open(k Key, size int64) (*Spool, error) {
 	}
 	s.giveUp(keepFor)
 	sp := &Spool{s: s, key: k, name: s.name(k), hash: oci.NewHash(k.Digest)}
+	sp.sound.Store(-1)
 	left, err := s.claim(sp)
 	if err != nil {
 		return nil, err
