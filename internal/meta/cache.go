@@ -33,6 +33,7 @@ type forget struct {
 	keys   []string
 	users  []string
 	pulled map[tagKey]time.Time // pull times change in place
+	all    bool                 // whatever is remembered of repositories
 }
 
 // caches remember rows. What is remembered is what is committed, as far as this
@@ -67,6 +68,11 @@ func (c *caches) apply(f forget) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writes++
+	if f.all {
+		c.tags.clear()
+		c.manifests.clear()
+		c.links.clear()
+	}
 	for _, k := range f.tags {
 		c.tags.remove(k)
 	}

@@ -23,6 +23,10 @@ const (
 	putRule
 	deleteRule
 
+	listTemplates
+	putTemplate
+	deleteTemplate
+
 	getSecret
 	listSecrets
 	putSecret
@@ -89,6 +93,14 @@ const (
 
 	createRepository
 	putMutability
+	putResourceTags
+	hasImages
+	deleteHistoryOf // a repository
+	deleteTagsOf
+	deleteEdgesOf
+	deleteManifestsOf
+	deleteLinksOf
+	deleteRepository
 	describeRepositories
 	describeRepository
 	listImages
@@ -177,6 +189,19 @@ var texts = [queries]string{
 			verify_ranges = excluded.verify_ranges, declared = excluded.declared,
 			created_at = excluded.created_at, updated_at = excluded.updated_at`,
 	deleteRule: `DELETE FROM rules WHERE prefix = $1`,
+
+	listTemplates: `SELECT prefix, applied_for, description, mutability, exclusions, resource_tags, custom_role,
+			declared, created_at, updated_at
+		FROM templates ORDER BY prefix`,
+	putTemplate: `INSERT INTO templates (prefix, applied_for, description, mutability, exclusions, resource_tags,
+			custom_role, declared, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		ON CONFLICT (prefix) DO UPDATE SET applied_for = excluded.applied_for,
+			description = excluded.description, mutability = excluded.mutability,
+			exclusions = excluded.exclusions, resource_tags = excluded.resource_tags,
+			custom_role = excluded.custom_role, declared = excluded.declared,
+			created_at = excluded.created_at, updated_at = excluded.updated_at`,
+	deleteTemplate: `DELETE FROM templates WHERE prefix = $1`,
 
 	getSecret: `SELECT name, suffix, description, tags, created_at, changed_at, accessed_at, deleted_at, delete_at
 		FROM secrets WHERE name = $1`,
@@ -306,7 +331,15 @@ var texts = [queries]string{
 
 	createRepository: `INSERT INTO repositories (name, created_at, kind, mutability, exclusions, resource_tags)
 		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING`,
-	putMutability: `UPDATE repositories SET mutability = $2, exclusions = $3 WHERE name = $1`,
+	putMutability:     `UPDATE repositories SET mutability = $2, exclusions = $3 WHERE name = $1`,
+	putResourceTags:   `UPDATE repositories SET resource_tags = $2 WHERE name = $1`,
+	hasImages:         `SELECT EXISTS (SELECT 1 FROM manifests WHERE repository = $1)`,
+	deleteHistoryOf:   `DELETE FROM tag_history WHERE repository = $1`,
+	deleteTagsOf:      `DELETE FROM tags WHERE repository = $1`,
+	deleteEdgesOf:     `DELETE FROM edges WHERE repository = $1`,
+	deleteManifestsOf: `DELETE FROM manifests WHERE repository = $1`,
+	deleteLinksOf:     `DELETE FROM links WHERE repository = $1`,
+	deleteRepository:  `DELETE FROM repositories WHERE name = $1`,
 	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags
 		FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
 	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,7 +27,8 @@ type Repository struct {
 	Kind       string   // Cached or Own
 	Mutability string   // a word of package rule
 	Exclusions []string // filters of tags; nil: none
-	Tags       []byte   // resource tags, JSON; nil: none
+
+	ResourceTags []rule.ResourceTag // nil: none
 }
 
 // Immutable says whether a tag that is there cannot be given to another image.
@@ -51,8 +53,12 @@ func (db *DB) CreateRepository(ctx context.Context, r Repository) error {
 	if err != nil {
 		return err
 	}
+	tags, err := marshalList(r.ResourceTags)
+	if err != nil {
+		return err
+	}
 	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), kind, mutability, exclusions, notNil(r.Tags))
+		n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), kind, mutability, exclusions, tags)
 		if err == nil && n == 0 {
 			return errs.New(errs.RepoExists, "repository %s exists already", r.Name)
 		}
@@ -88,6 +94,68 @@ func (db *DB) PutMutability(ctx context.Context, name, mutability string, exclus
 	return r, nil
 }
 
+// PutResourceTags replaces a repository's resource tags by what f returns for them, in
+// one transaction; f may be called again, and its error is returned.
+// Errors: errs.RepoUnknown, errs.NameInvalid.
+func (db *DB) PutResourceTags(ctx context.Context, name string, f func([]rule.ResourceTag) ([]rule.ResourceTag, error)) error {
+	if _, err := oci.ParseRepository(name); err != nil {
+		return err
+	}
+	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		r, err := t.repository(ctx, name)
+		if err != nil {
+			return err
+		}
+		all, err := f(r.ResourceTags)
+		if err != nil {
+			return err
+		}
+		tags, err := marshalList(all)
+		if err != nil {
+			return err
+		}
+		_, err = t.exec(ctx, putResourceTags, name, tags)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("resource tags of %s: %w", name, err)
+	}
+	return nil
+}
+
+// DeleteRepository deletes a repository with all that it has, and returns it as it
+// was. Blobs that nothing links any more stay held. Without force, a repository that
+// has manifests stays. Errors: errs.RepoUnknown, errs.RepoNotEmpty, errs.NameInvalid.
+func (db *DB) DeleteRepository(ctx context.Context, name string, force bool) (Repository, error) {
+	if _, err := oci.ParseRepository(name); err != nil {
+		return Repository{}, err
+	}
+	var r Repository
+	err := db.tx(ctx, func(ctx context.Context, t *tx) (err error) {
+		if r, err = t.repository(ctx, name); err != nil {
+			return err
+		}
+		var full bool
+		if err := t.row(ctx, hasImages, []any{name}, &full); err != nil {
+			return err
+		}
+		if full && !force {
+			return errs.New(errs.RepoNotEmpty, "repository %s still has images", name)
+		}
+		t.forget.all = true
+		for _, q := range []query{deleteHistoryOf, deleteTagsOf, deleteEdgesOf, deleteManifestsOf, deleteLinksOf, deleteRepository} {
+			if _, err := t.exec(ctx, q, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Repository{}, fmt.Errorf("delete repository %s: %w", name, err)
+	}
+	return r, nil
+}
+
 // mutabilityColumns is a mutability as it is stored.
 func mutabilityColumns(mutability string, exclusions []string) (string, []byte, error) {
 	if mutability == "" {
@@ -96,11 +164,23 @@ func mutabilityColumns(mutability string, exclusions []string) (string, []byte, 
 	if !slices.Contains([]string{rule.Mutable, rule.Immutable, rule.ImmutableWithExclusion, rule.MutableWithExclusion}, mutability) {
 		return "", nil, errs.New(errs.ParamInvalid, "unknown mutability %q", mutability)
 	}
-	if len(exclusions) == 0 {
-		return mutability, []byte{}, nil
-	}
-	filters, err := json.Marshal(exclusions)
+	filters, err := marshalList(exclusions)
 	return mutability, filters, err
+}
+
+// marshalList is a list as it is stored: JSON, or nothing for an empty one.
+func marshalList[T any](all []T) ([]byte, error) {
+	if len(all) == 0 {
+		return []byte{}, nil
+	}
+	return json.Marshal(all)
+}
+
+func unmarshalList[T any](text []byte, all *[]T) error {
+	if len(text) == 0 {
+		return nil
+	}
+	return json.Unmarshal(text, all)
 }
 
 // DescribeRepositories returns up to limit repositories after the name after, in the
@@ -148,13 +228,8 @@ func scanRepository(rows *sql.Rows) (Repository, error) {
 		return Repository{}, err
 	}
 	r.Created = fromMicros(created)
-	if len(exclusions) > 0 {
-		if err := json.Unmarshal(exclusions, &r.Exclusions); err != nil {
-			return Repository{}, fmt.Errorf("exclusion filters of %s: %w", r.Name, err)
-		}
-	}
-	if len(tags) > 0 {
-		r.Tags = tags
+	if err := errors.Join(unmarshalList(exclusions, &r.Exclusions), unmarshalList(tags, &r.ResourceTags)); err != nil {
+		return Repository{}, fmt.Errorf("lists of %s: %w", r.Name, err)
 	}
 	return r, nil
 }
