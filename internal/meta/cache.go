@@ -27,9 +27,12 @@ type digestKey struct {
 
 // forget is what a write changed of what may be cached.
 type forget struct {
-	tags   []tagKey
-	blobs  []digest.Digest
-	links  []digestKey
+	tags  []tagKey
+	blobs []digest.Digest
+
+	manifests []digestKey
+	links     []digestKey
+
 	keys   []string
 	users  []string
 	pulled map[tagKey]time.Time // pull times change in place
@@ -78,6 +81,9 @@ func (c *caches) apply(f forget) {
 	}
 	for _, d := range f.blobs {
 		c.blobs.remove(d)
+	}
+	for _, k := range f.manifests {
+		c.manifests.remove(k)
 	}
 	for _, k := range f.links {
 		c.links.remove(k)

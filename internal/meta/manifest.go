@@ -17,6 +17,11 @@ import (
 // Manifest returns a manifest exactly as it was put, which is not to be changed.
 // Errors: errs.ManifestUnknown, errs.NameInvalid, errs.DigestInvalid.
 func (db *DB) Manifest(ctx context.Context, repo string, d digest.Digest) (*oci.Manifest, error) {
+	if !db.cache.alone { // another process may have deleted it
+		if err := db.stillThere(ctx, repo, d); err != nil {
+			return nil, err
+		}
+	}
 	cost := func(m *oci.Manifest) int { return len(m.Raw) + 1024 }
 	return remember(&db.cache, &db.cache.manifests, true, digestKey{repo, d}, cost, func() (*oci.Manifest, error) {
 		if err := checkNames(repo, d); err != nil {
@@ -36,6 +41,21 @@ func (db *DB) Manifest(ctx context.Context, repo string, d digest.Digest) (*oci.
 	})
 }
 
+// stillThere returns errs.ManifestUnknown for a manifest that is not.
+func (db *DB) stillThere(ctx context.Context, repo string, d digest.Digest) error {
+	if err := checkNames(repo, d); err != nil {
+		return err
+	}
+	var there bool
+	if err := db.get().row(ctx, hasManifest, []any{repo, string(d)}, &there); err != nil {
+		return fmt.Errorf("manifest %s@%s: %w", repo, d, err)
+	}
+	if !there {
+		return errs.New(errs.ManifestUnknown, "manifest %s is not held in %s", d, repo)
+	}
+	return nil
+}
+
 // PutManifest stores a manifest and what it names in a repository, which is made if
 // it is not there. A manifest that is there already stays as it is, its media type
 // too. With a tag, the tag is m's from now on: checked at at, not orphaned, and moved,
@@ -43,21 +63,12 @@ func (db *DB) Manifest(ctx context.Context, repo string, d digest.Digest) (*oci.
 // verified that the bytes have the digest.
 // Errors: errs.NameInvalid, errs.TagInvalid, errs.DigestInvalid, errs.ManifestTooLarge.
 func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, tag string, at time.Time) (moved bool, err error) {
-	if err := checkNames(repo, m.Digest); err != nil {
-		return false, err
-	}
+	var tags []string
 	if tag != "" {
-		if _, err := oci.ParseTag(tag); err != nil {
-			return false, err
-		}
+		tags = []string{tag}
 	}
-	if len(m.Raw) > oci.MaxManifestSize {
-		return false, errs.New(errs.ManifestTooLarge, "manifest %s is larger than %d bytes", m.Digest, oci.MaxManifestSize)
-	}
-	for _, x := range e.List {
-		if _, err := oci.ParseDigest(string(x.Digest)); err != nil {
-			return false, err
-		}
+	if err := checkPut(repo, m, e, tags); err != nil {
+		return false, err
 	}
 	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
 		if _, err := t.exec(ctx, putRepository, repo, micros(at)); err != nil {
@@ -77,6 +88,26 @@ func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e o
 		return false, fmt.Errorf("put manifest %s@%s: %w", repo, m.Digest, err)
 	}
 	return moved, nil
+}
+
+func checkPut(repo string, m *oci.Manifest, e oci.Edges, tags []string) error {
+	if err := checkNames(repo, m.Digest); err != nil {
+		return err
+	}
+	for _, tag := range tags {
+		if _, err := oci.ParseTag(tag); err != nil {
+			return err
+		}
+	}
+	if len(m.Raw) > oci.MaxManifestSize {
+		return errs.New(errs.ManifestTooLarge, "manifest %s is larger than %d bytes", m.Digest, oci.MaxManifestSize)
+	}
+	for _, x := range e.List {
+		if _, err := oci.ParseDigest(string(x.Digest)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tx) putManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, at time.Time) error {

@@ -109,6 +109,21 @@ const (
 	listImageEdges
 	listImageSizes
 	listImageIDs
+
+	putUpload
+	getUpload
+	deleteUpload
+	listUploads
+	listIdleUploads
+	isServable
+	listLinkedIn
+	listTagsOf
+	listCompleteTags
+	clearComplete
+	deleteTag
+	deleteManifest
+	deleteEdges
+	deleteLink
 	queries
 )
 
@@ -374,4 +389,28 @@ var texts = [queries]string{
 		WHERE m.repository = $1 AND m.digest >= $2 AND (m.digest > $2 OR COALESCE(t.tag, '') > $4)
 			AND ` + ofTagStatus + `
 		ORDER BY m.digest, COALESCE(t.tag, '') LIMIT $5`,
+
+	putUpload: `INSERT INTO uploads (id, repository, size, algorithm, hash, started_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (id) DO UPDATE SET size = excluded.size, algorithm = excluded.algorithm,
+			hash = excluded.hash, updated_at = excluded.updated_at
+		WHERE uploads.repository = excluded.repository`,
+	getUpload: `SELECT id, repository, size, algorithm, hash, started_at, updated_at
+		FROM uploads WHERE repository = $1 AND id = $2`,
+	deleteUpload: `DELETE FROM uploads WHERE repository = $1 AND id = $2`,
+	listUploads: `SELECT id, repository, size, algorithm, hash, started_at, updated_at
+		FROM uploads WHERE id > $1 ORDER BY id LIMIT $2`,
+	listIdleUploads: `SELECT id, repository, size, algorithm, hash, started_at, updated_at
+		FROM uploads WHERE updated_at < $1 ORDER BY updated_at, id LIMIT $2`,
+	isServable: `SELECT EXISTS (SELECT 1 FROM links l JOIN blobs b ON b.digest = l.digest
+		WHERE l.repository = $1 AND l.digest = $2 AND b.state = 'held')`,
+	listLinkedIn: `SELECT l.repository FROM links l JOIN blobs b ON b.digest = l.digest
+		WHERE l.digest = $1 AND b.state = 'held' ORDER BY l.repository LIMIT $2`,
+	listTagsOf:       `SELECT tag FROM tags WHERE repository = $1 AND digest = $2 ORDER BY tag`,
+	listCompleteTags: `SELECT tag FROM tags WHERE repository = $1 AND complete = $2 ORDER BY tag`,
+	clearComplete:    `UPDATE tags SET complete = '' WHERE repository = $1 AND tag = $2`,
+	deleteTag:        `DELETE FROM tags WHERE repository = $1 AND tag = $2`,
+	deleteManifest:   `DELETE FROM manifests WHERE repository = $1 AND digest = $2`,
+	deleteEdges:      `DELETE FROM edges WHERE repository = $1 AND parent = $2`,
+	deleteLink:       `DELETE FROM links WHERE repository = $1 AND digest = $2`,
 }

@@ -91,7 +91,8 @@ func TestPlans(t *testing.T) {
 	db := open(t, meta.Options{Path: filepath.Join(t.TempDir(), "weir.db")})
 	full := []string{"SCAN registry", "SCAN access_keys", "SCAN rules", "SCAN templates", "SCAN own", "SCAN below", "SCAN sizes", "SCAN CONSTANT ROW", "VALUES CLAUSE"}
 	for _, text := range meta.Statements() {
-		whole := strings.HasPrefix(text, "DELETE FROM repositories") || strings.HasSuffix(strings.TrimRight(text, ")"), "WHERE repository = $1")
+		// That no tag is left, SQLite asks by the tags' own key, whatever indexes there are.
+		whole := strings.HasPrefix(text, "DELETE FROM repositories") || strings.HasPrefix(text, "DELETE FROM manifests") || strings.HasSuffix(strings.TrimRight(text, ")"), "WHERE repository = $1")
 		rows := must(db.Pool().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, slices.Repeat([]any{nil}, strings.Count(text, "$"))...))(t)
 		for rows.Next() {
 			var id, parent, unused int
@@ -214,7 +215,6 @@ func TestContext(t *testing.T) {
 		}
 	}})
 	ctx, cancel := context.WithCancel(t.Context())
-	check(t, db.Claim(ctx, name("b"), at(0)))
 	block = true
 	done := make(chan error)
 	go func() { done <- db.PutBlob(ctx, name("b"), 1, false, []string{"r"}, at(0)) }()

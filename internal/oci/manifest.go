@@ -66,6 +66,14 @@ type Manifest struct {
 	Raw []byte
 }
 
+// Foreign says whether d is a layer that registries need not have, by its media type:
+// Docker's foreign layers, the image specification's nondistributable ones.
+func (d Descriptor) Foreign() bool {
+	t := base(d.MediaType)
+	return strings.HasPrefix(t, "application/vnd.oci.image.layer.nondistributable.v1.tar") ||
+		t == "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" || t == "application/vnd.docker.image.rootfs.foreign.diff.tar"
+}
+
 // EdgeKind says how a manifest names a digest.
 type EdgeKind string
 

@@ -1,0 +1,210 @@
+package meta
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/oci"
+)
+
+// Push is a manifest that somebody puts into a repository.
+type Push struct {
+	Repository string
+	Manifest   *oci.Manifest
+	Edges      oci.Edges
+	Tags       []string // that are the manifest's from then on
+	At         time.Time
+}
+
+// PutImage stores a manifest in a repository that is there. Unlike PutManifest it asks
+// that the repository may serve the config and every layer, foreign ones aside, and
+// that no tag that is immutable there is another's. Whoever calls has verified that
+// the bytes have the digest.
+// Errors: errs.RepoUnknown, errs.ManifestBlobUnknown, errs.TagImmutable, and
+// PutManifest's.
+func (db *DB) PutImage(ctx context.Context, p Push) error {
+	if err := checkPut(p.Repository, p.Manifest, p.Edges, p.Tags); err != nil {
+		return err
+	}
+	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		repo, err := t.repository(ctx, p.Repository)
+		if err != nil {
+			return err
+		}
+		if err := t.putManifest(ctx, repo.Name, p.Manifest, p.Edges, p.At); err != nil {
+			return err
+		}
+		if err := t.complain(ctx, repo.Name, p.Manifest.Digest); err != nil {
+			return err
+		}
+		for _, tag := range p.Tags {
+			if err := t.pushTag(ctx, repo, tag, p.Manifest.Digest, p.At); err != nil {
+				return err
+			}
+		}
+		return t.completeFrom(ctx, repo.Name, p.Manifest.Digest)
+	})
+	if err != nil {
+		return fmt.Errorf("push of %s@%s: %w", p.Repository, p.Manifest.Digest, err)
+	}
+	return nil
+}
+
+// complain returns what a stored manifest's repository lacks of it.
+func (t *tx) complain(ctx context.Context, repo string, d digest.Digest) error {
+	members, err := list(ctx, t.runner, listMembers, []any{repo, string(d)}, scanMember)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for _, m := range members {
+		if m.Kind != oci.EdgeChild && !m.servable && !m.Foreign() && len(missing) < 32 {
+			missing = append(missing, string(m.Digest))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	e := errs.New(errs.ManifestBlobUnknown, "the manifest names what is not in repository %s: %s", repo, strings.Join(missing, ", "))
+	e.Detail = map[string][]string{"missing": missing}
+	return e
+}
+
+// pushTag makes the tag d's, if it is nobody's or may be moved.
+func (t *tx) pushTag(ctx context.Context, repo Repository, tag string, d digest.Digest, at time.Time) error {
+	if repo.Immutable(tag) {
+		old, err := t.tag(ctx, repo.Name, tag)
+		if err != nil && errs.CodeOf(err) != errs.ManifestUnknown {
+			return err
+		}
+		if err == nil && old.Digest != d {
+			return errs.New(errs.TagImmutable, "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, repo.Name)
+		}
+	}
+	_, err := t.moveTag(ctx, repo.Name, tag, d, at)
+	return err
+}
+
+// DeleteTag deletes a tag and keeps its history; the image stays. It returns what the
+// tag was. Errors: errs.RepoUnknown, errs.ManifestUnknown, errs.NameInvalid,
+// errs.TagInvalid.
+func (db *DB) DeleteTag(ctx context.Context, repo, tag string, at time.Time) (d digest.Digest, err error) {
+	if err := checkTagNames(repo, tag); err != nil {
+		return "", err
+	}
+	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
+		if _, err := t.repository(ctx, repo); err != nil {
+			return err
+		}
+		old, err := t.tag(ctx, repo, tag)
+		if err != nil {
+			return err
+		}
+		d = old.Digest
+		return t.deleteTag(ctx, repo, tag, d, at)
+	})
+	if err != nil {
+		return "", fmt.Errorf("delete tag %s:%s: %w", repo, tag, err)
+	}
+	return d, nil
+}
+
+func (t *tx) deleteTag(ctx context.Context, repo, tag string, was digest.Digest, at time.Time) error {
+	if _, err := t.exec(ctx, deleteTag, repo, tag); err != nil {
+		return err
+	}
+	t.forgetTag(repo, tag)
+	_, err := t.exec(ctx, putMove, repo, tag, string(was), "", micros(at))
+	return err
+}
+
+// DeleteManifest deletes a manifest with the tags that are it, which it returns. What
+// it names stays, until a sweep finds that nothing else does.
+// Errors: errs.RepoUnknown, errs.ManifestUnknown, errs.ImageReferenced if an index of
+// the repository names it, errs.NameInvalid, errs.DigestInvalid.
+func (db *DB) DeleteManifest(ctx context.Context, repo string, d digest.Digest, at time.Time) (tags []string, err error) {
+	if err := checkNames(repo, d); err != nil {
+		return nil, err
+	}
+	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
+		if _, err := t.repository(ctx, repo); err != nil {
+			return err
+		}
+		tags, err = t.deleteManifest(ctx, repo, d, at)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("delete manifest %s@%s: %w", repo, d, err)
+	}
+	return tags, nil
+}
+
+func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, at time.Time) ([]string, error) {
+	indexes, err := list(ctx, t.runner, listIndexes, []any{repo, string(d)}, text[digest.Digest])
+	if err != nil {
+		return nil, err
+	}
+	if len(indexes) > 0 && indexes[0] != d {
+		return nil, errs.New(errs.ImageReferenced, "image %s cannot be deleted: manifest list %s of repository %s references it, and is to be deleted first", d, indexes[0], repo)
+	}
+	tags, err := list(ctx, t.runner, listTagsOf, []any{repo, string(d)}, text[string])
+	if err != nil {
+		return nil, err
+	}
+	for _, tag := range tags {
+		if err := t.deleteTag(ctx, repo, tag, d, at); err != nil {
+			return nil, err
+		}
+	}
+	was, err := list(ctx, t.runner, listCompleteTags, []any{repo, string(d)}, text[string])
+	if err != nil {
+		return nil, err
+	}
+	for _, tag := range was {
+		t.forgetTag(repo, tag)
+		if _, err := t.exec(ctx, clearComplete, repo, tag); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.freed(ctx, repo, d); err != nil {
+		return nil, err
+	}
+	if _, err := t.exec(ctx, deleteEdges, repo, string(d)); err != nil {
+		return nil, err
+	}
+	n, err := t.exec(ctx, deleteManifest, repo, string(d))
+	if err == nil && n == 0 {
+		err = errs.New(errs.ManifestUnknown, "manifest %s is not held in %s", d, repo)
+	}
+	t.forget.manifests = append(t.forget.manifests, digestKey{repo, d})
+	return tags, err
+}
+
+// DeleteLink takes a blob from a repository. Its bytes stay until a sweep finds that no
+// repository has it. Errors: errs.RepoUnknown, errs.BlobUnknown, errs.NameInvalid,
+// errs.DigestInvalid.
+func (db *DB) DeleteLink(ctx context.Context, repo string, d digest.Digest) error {
+	if err := checkNames(repo, d); err != nil {
+		return err
+	}
+	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		if _, err := t.repository(ctx, repo); err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, deleteLink, repo, string(d))
+		if err == nil && n == 0 {
+			return errs.New(errs.BlobUnknown, "blob %s is not in %s", d, repo)
+		}
+		t.forget.links = append(t.forget.links, digestKey{repo, d})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete link %s@%s: %w", repo, d, err)
+	}
+	return nil
+}
