@@ -40,6 +40,7 @@ import (
 	"github.com/weir-registry/weir/internal/ociapi"
 	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/registry"
+	"github.com/weir-registry/weir/internal/retain"
 	"github.com/weir-registry/weir/internal/seal"
 	"github.com/weir-registry/weir/internal/vfs"
 )
@@ -65,6 +66,7 @@ type Weir struct {
 	cert     *cert.Pair   // nil: plain http
 	oci, aws http.Handler // the faces
 	metrics  *metrics.Metrics
+	sweeper  *retain.Sweeper
 	who      *auth.Auth
 	draining atomic.Bool
 	closers  []func() error // in the order in which things were opened
@@ -170,12 +172,22 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		return nil, err
 	}
 	w.who = who
+	w.sweeper = retain.Run(retain.Options{
+		DB:     w.db,
+		Store:  w.store,
+		Every:  time.Duration(c.Retain.SweepEvery),
+		Grace:  time.Duration(c.Retain.Grace),
+		Idle:   time.Duration(c.Retain.Idle),
+		Logger: w.log,
+	})
+	w.closers = append(w.closers, func() error { w.sweeper.Close(); return nil })
 	w.metrics = metrics.New(metrics.Sources{
 		Upstreams: ups.client.Stats,
 		Cache:     cache.State,
 		Spools:    spools.Active,
 		Disk:      w.dir.Space,
 		KeepFree:  c.Storage.KeepFree.Of,
+		Swept:     w.swept,
 		Expires:   w.expires(),
 	})
 	w.oci = ociapi.New(reg, who, w.names, w.log, func(rw *httpx.ResponseWriter) {

@@ -32,6 +32,12 @@ func (w *Weir) scrapes(a config.Address) http.Handler {
 	})
 }
 
+// swept is what metrics tell of the sweeps.
+func (w *Weir) swept() metrics.Swept {
+	t := w.sweeper.Totals()
+	return metrics.Swept{Blobs: t.Blobs, Bytes: t.Bytes, Last: t.Last}
+}
+
 // expires is what tells when the certificate in use expires; nil without one.
 func (w *Weir) expires() func() time.Time {
 	if w.cert == nil {

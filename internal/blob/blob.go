@@ -35,7 +35,8 @@ type Store interface {
 	// the arrival is done with; after an error it is still open, and the caller's to
 	// abort. Errors: errs.DigestMismatch if it is not Verified.
 	Commit(ctx context.Context, a Arrival) error
-	// Delete removes a blob, nil if it is not there. After a crash it may be back.
+	// Delete removes a blob, nil if it is not there. It stays away after a crash too.
+	// A Delete and a Commit of one blob at a time are the caller's to keep apart.
 	Delete(ctx context.Context, d digest.Digest) error
 	// All yields every blob once, in no order that means anything, and those that
 	// come and go meanwhile or not. It ends after the first error.

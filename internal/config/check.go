@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/oci"
@@ -81,6 +82,14 @@ func (k *checker) config() {
 	k.rules()
 	k.upstreams()
 	k.mirrors()
+	for _, d := range []struct {
+		key string
+		is  Duration
+	}{{"retain.grace", c.Retain.Grace}, {"retain.idle", c.Retain.Idle}} {
+		if d.is < Duration(time.Minute) {
+			k.bad(d.key, "%s is too short: what is on its way would be removed under it; at least 1m", d.is)
+		}
+	}
 	k.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	k.oneOf("log.format", c.Log.Format, "text", "json")
 }

@@ -76,6 +76,9 @@ type Config struct {
 	// Room on the disk.
 	Storage Storage `yaml:"storage"`
 
+	// What is removed from the disk, and when.
+	Retain Retain `yaml:"retain"`
+
 	// How long weir waits, and for what.
 	Timeouts Timeouts `yaml:"timeouts"`
 
@@ -242,6 +245,22 @@ type Storage struct {
 	KeepFree KeepFree `yaml:"keep_free"`
 }
 
+// Retain says when what nothing needs any more is removed. What a repository's
+// manifests name is not touched by it.
+type Retain struct {
+	// How often weir looks for what is to be removed; the first time is at its start.
+	SweepEvery Duration `yaml:"sweep_every"`
+
+	// How long the blobs of a deleted image stay after it was last pulled, so that a
+	// client that has its manifest gets them, and any bytes after they were stored. At
+	// least 1m.
+	Grace Duration `yaml:"grace"`
+
+	// How long an upload waits for its next bytes, and an uploaded blob for a manifest
+	// that names it: a push that takes longer has to send it again. At least 1m.
+	Idle Duration `yaml:"idle"`
+}
+
 // Timeouts says how long weir waits. All are durations such as 30s, 10m or 1d.
 type Timeouts struct {
 	// A body of an upstream that brings no byte for so long is asked for again,
@@ -282,6 +301,11 @@ func Default() *Config {
 			{Prefix: "quay", Upstream: rule.Quay.FixedHost()},
 		},
 		Storage: Storage{KeepFree: KeepFree{Percent: 10}},
+		Retain: Retain{
+			SweepEvery: Duration(time.Hour),
+			Grace:      Duration(time.Hour),
+			Idle:       Duration(24 * time.Hour),
+		},
 		Timeouts: Timeouts{
 			Stall:    Duration(30 * time.Second),
 			Wait:     Duration(2 * time.Second),

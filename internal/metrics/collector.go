@@ -14,6 +14,7 @@ type collector struct {
 	stale, checked                        *prometheus.Desc // by rule
 	ingests, spools, spoolBytes           *prometheus.Desc
 	free, size, keep, expires             *prometheus.Desc
+	sweptBlobs, sweptBytes, sweptLast     *prometheus.Desc
 }
 
 func newCollector(s Sources) *collector {
@@ -37,6 +38,9 @@ func newCollector(s Sources) *collector {
 	c.free = desc("disk_free_bytes", "Room that is left on the data folder's file system.")
 	c.size = desc("disk_size_bytes", "Size of the data folder's file system.")
 	c.keep = desc("disk_keep_free_bytes", "Room that blobs on their way in leave free (storage.keep_free).")
+	c.sweptBlobs = desc("swept_blobs_total", "Blobs that the sweep removed, because nothing needed them.")
+	c.sweptBytes = desc("swept_bytes_total", "Bytes of the blobs that the sweep removed.")
+	c.sweptLast = desc("sweep_last_timestamp_seconds", "When a sweep last came to its end without an error.")
 	c.expires = desc("tls_expires_timestamp_seconds", "When the certificate in use expires.")
 	return c
 }
@@ -87,6 +91,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.free, float64(free))
 		gauge(c.size, float64(total))
 		gauge(c.keep, float64(c.KeepFree(total)))
+	}
+	swept := c.Swept()
+	count(c.sweptBlobs, uint64(swept.Blobs))
+	count(c.sweptBytes, uint64(swept.Bytes))
+	if !swept.Last.IsZero() {
+		gauge(c.sweptLast, float64(swept.Last.UnixMilli())/1000)
 	}
 	if c.Expires != nil {
 		gauge(c.expires, float64(c.Expires().Unix()))

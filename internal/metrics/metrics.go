@@ -27,7 +27,15 @@ type Sources struct {
 	Spools    func() (n int, bytes int64)
 	Disk      func() (free, total int64, err error)
 	KeepFree  func(total int64) int64
+	Swept     func() Swept
 	Expires   func() time.Time // of the TLS certificate; nil: there is none
+}
+
+// Swept is what the sweep has removed since the process started.
+type Swept struct {
+	Blobs int
+	Bytes int64
+	Last  time.Time // when a sweep last did all it should; zero: none did
 }
 
 // Metrics are a weir's. It is safe for use by many goroutines.

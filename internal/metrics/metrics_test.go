@@ -38,6 +38,7 @@ func sources() metrics.Sources {
 		Spools:   func() (int, int64) { return 1, 50 },
 		Disk:     func() (int64, int64, error) { return 10, 1000, nil },
 		KeepFree: func(total int64) int64 { return total / 10 },
+		Swept:    func() metrics.Swept { return metrics.Swept{Blobs: 3, Bytes: 4096, Last: at} },
 		Expires:  func() time.Time { return at },
 	}
 }
@@ -94,6 +95,9 @@ func TestScrape(t *testing.T) {
 		"weir_spool_files 1",
 		`weir_stale_served_total{rule="a"} 7`,
 		`weir_stale_served_total{rule="b"} 0`,
+		"weir_sweep_last_timestamp_seconds 1.7955972005e+09",
+		"weir_swept_blobs_total 3",
+		"weir_swept_bytes_total 4096",
 		"weir_tls_expires_timestamp_seconds 1.7955972e+09",
 		`weir_upstream_breaker_state{host="a.test"} 1`,
 		`weir_upstream_breaker_state{host="b.test:5000"} 0`,

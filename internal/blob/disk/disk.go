@@ -2,8 +2,8 @@
 // algorithms beside. The file "format" says which version of this layout it has.
 //
 // A blob's file is synced before it gets its name, and the folder after, so a name
-// in blobs/ is a whole blob also after a crash. Not guaranteed: that a deleted blob
-// stays away when the power goes; nothing but a few bytes of garbage comes of that.
+// in blobs/ is a whole blob also after a crash. A blob is gone for good when Delete
+// returns.
 package disk
 
 import (
@@ -158,6 +158,10 @@ func (s *Store) Delete(ctx context.Context, d digest.Digest) error {
 		return err
 	}
 	if err := s.fs.Remove(n); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("blob %s: %w", d, err)
+	}
+	// Also if it was not there: who removed it may not have come to this.
+	if err := s.fs.SyncDir(path.Dir(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("blob %s: %w", d, err)
 	}
 	return nil
