@@ -7,6 +7,7 @@ import (
 	"github.com/weir-registry/weir/internal/auth"
 	"github.com/weir-registry/weir/internal/config"
 	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/metrics"
 )
 
 // getMetrics is the action that /metrics asks for where it is not at an address of
