@@ -101,7 +101,7 @@ var errNotHeld = errors.New("blob is not held")
 
 // link inserts the link if the row is held, in one statement: errNotHeld if it is not.
 func (t *tx) link(ctx context.Context, repo string, d digest.Digest, at time.Time) error {
-	if _, err := t.exec(ctx, putRepository, repo, micros(at)); err != nil {
+	if err := t.makeRepository(ctx, repo, at); err != nil {
 		return err
 	}
 	n, err := t.exec(ctx, putLink, repo, string(d), micros(at))

@@ -14,6 +14,7 @@ import (
 const (
 	maxRows          = 1 << 16
 	maxKeys          = 1 << 12
+	maxRepos         = 1 << 12
 	maxManifestBytes = 64 << 20
 	maxPolicyBytes   = 16 << 20
 )
@@ -35,6 +36,7 @@ type forget struct {
 
 	keys   []string
 	users  []string
+	repos  []string
 	pulled map[tagKey]time.Time // pull times change in place
 	all    bool                 // whatever is remembered of repositories
 }
@@ -54,6 +56,7 @@ type caches struct {
 	blobs     lru[digest.Digest, rule.Blob] // held ones
 	keys      lru[string, Key]
 	policies  lru[string, []UserPolicy] // by user
+	repos     lru[string, Repository]
 }
 
 func (c *caches) open(alone bool) {
@@ -64,6 +67,7 @@ func (c *caches) open(alone bool) {
 	c.blobs.limit = maxRows
 	c.keys.limit = maxKeys
 	c.policies.limit = maxPolicyBytes
+	c.repos.limit = maxRepos
 }
 
 // apply makes the cache right after a commit.
@@ -94,6 +98,9 @@ func (c *caches) apply(f forget) {
 	for _, u := range f.users {
 		c.policies.remove(u)
 	}
+	for _, r := range f.repos {
+		c.repos.remove(r)
+	}
 	for k, at := range f.pulled {
 		if t := c.tags.peek(k); t != nil && t.Pulled.Before(at) {
 			t.Pulled = at
@@ -112,6 +119,7 @@ func (c *caches) clear() {
 	c.blobs.clear()
 	c.keys.clear()
 	c.policies.clear()
+	c.repos.clear()
 }
 
 // remember returns l's value of k, or what load returns, which it keeps at a cost if

@@ -71,7 +71,7 @@ func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e o
 		return false, err
 	}
 	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
-		if _, err := t.exec(ctx, putRepository, repo, micros(at)); err != nil {
+		if err := t.makeRepository(ctx, repo, at); err != nil {
 			return err
 		}
 		if err := t.putManifest(ctx, repo, m, e, at); err != nil {

@@ -10,9 +10,9 @@
 //     another writer is tried again.
 //   - A read that starts after a write returned sees it, in the same process from
 //     memory too, across processes on PostgreSQL.
-//   - On SQLite a tag, a manifest, a servable blob, an access key and a user's policies
-//     that were read lately cost no SQL. On PostgreSQL only the bytes of manifests, which their digest
-//     names, are remembered: another process may change or delete the rest. The memory is bounded.
+//   - On SQLite a repository, a tag, a manifest, a servable blob, an access key and a
+//     user's policies that were read lately cost no SQL. On PostgreSQL only the bytes of manifests,
+//     which their digest names, are remembered: another process may change or delete the rest. The memory is bounded.
 //   - A link is written only while the blob is held.
 //   - What is stored as text has been checked against its grammar; media types,
 //     platforms and manifests are bytes and come back as they were.
@@ -66,6 +66,7 @@ type DB struct {
 	count  atomic.Int64
 	cache  caches
 	pulls  pulls
+	fresh  atomic.Pointer[func(name string) Repository] // see NewRepositories
 
 	closed sync.Once
 	err    error // of Close

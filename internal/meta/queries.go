@@ -48,7 +48,6 @@ const (
 	putPolicy
 	deletePolicy
 
-	putRepository
 	hasRepository
 	listRepositories
 
@@ -253,8 +252,6 @@ var texts = [queries]string{
 		ON CONFLICT (user_name, name) DO UPDATE SET document = excluded.document`,
 	deletePolicy: `DELETE FROM user_policies WHERE user_name = $1 AND name = $2`,
 
-	putRepository: `INSERT INTO repositories (name, created_at) VALUES ($1, $2)
-		ON CONFLICT (name) DO NOTHING`,
 	hasRepository:    `SELECT EXISTS (SELECT 1 FROM repositories WHERE name = $1)`,
 	listRepositories: `SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
 

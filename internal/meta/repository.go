@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -36,30 +37,49 @@ func (r *Repository) Immutable(tag string) bool {
 	return rule.TagImmutable(r.Mutability, r.Exclusions, tag)
 }
 
+// NewRepositories says what a repository is like that PutManifest, PutBlob or Link
+// makes; its name, kind and time do not count. Until it is called, such a repository is
+// mutable and has nothing else. f must return at once, and without calling the DB.
+func (db *DB) NewRepositories(f func(name string) Repository) { db.fresh.Store(&f) }
+
+// makeRepository makes a cached repository, if none of this name is there.
+func (t *tx) makeRepository(ctx context.Context, name string, at time.Time) error {
+	var r Repository
+	if f := t.db.fresh.Load(); f != nil {
+		r = (*f)(name)
+	}
+	r.Name, r.Kind, r.Created = name, Cached, at
+	_, err := t.createRepository(ctx, r)
+	return err
+}
+
+// createRepository says whether it made it: not if one of this name is there.
+func (t *tx) createRepository(ctx context.Context, r Repository) (bool, error) {
+	mutability, exclusions, err := mutabilityColumns(r.Mutability, r.Exclusions)
+	if err != nil {
+		return false, err
+	}
+	tags, err := marshalList(r.ResourceTags)
+	if err != nil {
+		return false, err
+	}
+	n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), r.Kind, mutability, exclusions, tags)
+	return n > 0, err
+}
+
 // CreateRepository makes a repository. A kind or mutability that is not given is Own,
 // or rule.Mutable. Errors: errs.RepoExists, errs.NameInvalid, errs.ParamInvalid.
 func (db *DB) CreateRepository(ctx context.Context, r Repository) error {
 	if _, err := oci.ParseRepository(r.Name); err != nil {
 		return err
 	}
-	kind := r.Kind
-	if kind == "" {
-		kind = Own
-	}
-	if kind != Own && kind != Cached {
+	r.Kind = cmp.Or(r.Kind, Own)
+	if r.Kind != Own && r.Kind != Cached {
 		return errs.New(errs.ParamInvalid, "repository %s: unknown kind %q", r.Name, r.Kind)
 	}
-	mutability, exclusions, err := mutabilityColumns(r.Mutability, r.Exclusions)
-	if err != nil {
-		return err
-	}
-	tags, err := marshalList(r.ResourceTags)
-	if err != nil {
-		return err
-	}
-	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), kind, mutability, exclusions, tags)
-		if err == nil && n == 0 {
+	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		made, err := t.createRepository(ctx, r)
+		if err == nil && !made {
 			return errs.New(errs.RepoExists, "repository %s exists already", r.Name)
 		}
 		return err
@@ -82,6 +102,7 @@ func (db *DB) PutMutability(ctx context.Context, name, mutability string, exclus
 	}
 	var r Repository
 	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
+		t.forget.repos = append(t.forget.repos, name)
 		if _, err := t.exec(ctx, putMutability, name, word, filters); err != nil {
 			return err
 		}
@@ -114,6 +135,7 @@ func (db *DB) PutResourceTags(ctx context.Context, name string, f func([]rule.Re
 		if err != nil {
 			return err
 		}
+		t.forget.repos = append(t.forget.repos, name)
 		_, err = t.exec(ctx, putResourceTags, name, tags)
 		return err
 	})
@@ -132,6 +154,7 @@ func (db *DB) DeleteRepository(ctx context.Context, name string, force bool) (Re
 	}
 	var r Repository
 	err := db.tx(ctx, func(ctx context.Context, t *tx) (err error) {
+		t.forget.repos = append(t.forget.repos, name)
 		if r, err = t.repository(ctx, name); err != nil {
 			return err
 		}
@@ -196,16 +219,19 @@ func (db *DB) DescribeRepositories(ctx context.Context, after string, limit int)
 	return repos, nil
 }
 
-// DescribeRepository returns one. Errors: errs.RepoUnknown, errs.NameInvalid.
+// DescribeRepository returns one, whose lists are not to be changed.
+// Errors: errs.RepoUnknown, errs.NameInvalid.
 func (db *DB) DescribeRepository(ctx context.Context, name string) (Repository, error) {
-	if _, err := oci.ParseRepository(name); err != nil {
-		return Repository{}, err
-	}
-	r, err := db.get().repository(ctx, name)
-	if err != nil {
-		return Repository{}, fmt.Errorf("describe repository %s: %w", name, err)
-	}
-	return r, nil
+	return remember(&db.cache, &db.cache.repos, db.cache.alone, name, one, func() (Repository, error) {
+		if _, err := oci.ParseRepository(name); err != nil {
+			return Repository{}, err
+		}
+		r, err := db.get().repository(ctx, name)
+		if err != nil {
+			return Repository{}, fmt.Errorf("describe repository %s: %w", name, err)
+		}
+		return r, nil
+	})
 }
 
 // repository returns one, or errs.RepoUnknown.

@@ -31,9 +31,11 @@ func testRepositories(t *testing.T, o meta.Options) {
 	wantCode(t, "name", errs.NameInvalid, db.CreateRepository(ctx, meta.Repository{Name: "X"}))
 
 	bare.Mutability, bare.Exclusions = rule.MutableWithExclusion, []string{"v*"}
+	must(db.DescribeRepository(ctx, "own/bare"))(t) // into the memory
 	diff(t, "changed", bare, must(db.PutMutability(ctx, "own/bare", bare.Mutability, bare.Exclusions))(t))
 	bare.Mutability, bare.Exclusions = rule.Immutable, nil
 	diff(t, "changed again", bare, must(db.PutMutability(ctx, "own/bare", bare.Mutability, nil))(t))
+	diff(t, "described", bare, must(db.DescribeRepository(ctx, "own/bare"))(t))
 	_, err := db.PutMutability(ctx, "own/none", rule.Mutable, nil)
 	wantCode(t, "unknown", errs.RepoUnknown, err)
 	_, err = db.PutMutability(ctx, "own/bare", "FROZEN", nil)
@@ -54,6 +56,28 @@ func testRepositories(t *testing.T, o meta.Options) {
 	diff(t, "after reopening", []meta.Repository{bare, full}, must(open(t, o).DescribeRepositories(ctx, "", 9))(t))
 }
 
+// testNewRepositories: what a pull makes is as NewRepositories says, and what is there
+// stays as it is.
+func testNewRepositories(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	putManifest(t, db, "before", "t", 1, "m")
+	tags := []rule.ResourceTag{{Key: "k", Value: "v"}}
+	db.NewRepositories(func(name string) meta.Repository {
+		return meta.Repository{Name: "another", Kind: meta.Own, Created: at(9), Mutability: rule.MutableWithExclusion, Exclusions: []string{name}, ResourceTags: tags}
+	})
+	putManifest(t, db, "before", "t", 2, "m")
+	putManifest(t, db, "manifest", "t", 2, "m")
+	putBlob(t, db, "l", 3, "blob")
+	must(db.Link(ctx, "link", name("l"), at(4)))(t)
+	fresh := func(name string, n int) meta.Repository {
+		return meta.Repository{Name: name, Created: at(n), Kind: meta.Cached, Mutability: rule.MutableWithExclusion, Exclusions: []string{name}, ResourceTags: tags}
+	}
+	diff(t, "repositories", []meta.Repository{
+		{Name: "before", Created: at(1), Kind: meta.Cached, Mutability: rule.Mutable}, fresh("blob", 3), fresh("link", 4), fresh("manifest", 2),
+	}, must(db.DescribeRepositories(ctx, "", 9))(t))
+}
+
 func testDeleteRepository(t *testing.T, o meta.Options) {
 	ctx := t.Context()
 	db := open(t, o)
@@ -61,6 +85,7 @@ func testDeleteRepository(t *testing.T, o meta.Options) {
 	putBlob(t, db, "l1", 6, "r", "r2")
 	putBlob(t, db, "empty", 6, "bare")
 	for _, repo := range []string{"r", "r2"} { // into the memory
+		must(db.DescribeRepository(ctx, repo))(t)
 		must(db.Tag(ctx, repo, "1"))(t)
 		must(db.Manifest(ctx, repo, name("idx")))(t)
 		must(db.Blob(ctx, repo, name("l1")))(t)

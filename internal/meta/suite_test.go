@@ -48,6 +48,7 @@ var suite = []struct {
 	{"pull times", testTouch},
 	{"described repositories", testDescribeRepositories},
 	{"made repositories", testRepositories},
+	{"repositories that a pull makes", testNewRepositories},
 	{"deleted repositories", testDeleteRepository},
 	{"templates", testTemplates},
 	{"uploads", testUploads},

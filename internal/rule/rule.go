@@ -107,6 +107,13 @@ func (r *Rule) canonical(rest string) string {
 // IsFixed says whether a held tag is never checked again.
 func (r *Rule) IsFixed(tag string) bool { return anyMatches(r.Fixed, tag) }
 
+// WithFixed returns the rule for a repository in which a tag never changes.
+func (r *Rule) WithFixed(tag string) *Rule {
+	fixed := *r
+	fixed.Fixed = append(slices.Clone(r.Fixed), tag) // tags have no characters of patterns
+	return &fixed
+}
+
 // Fresh says whether a check at checked still counts at now. A clock that was set
 // back makes every check old, never young for ever.
 func (r *Rule) Fresh(checked, now time.Time) bool {
