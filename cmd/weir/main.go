@@ -1,6 +1,7 @@
 // Command weir is a private container registry between machines with no way out
 // and the public registries. `weir serve` runs it; check and cert open files; every
-// other verb asks a running weir over its API.
+// other verb asks a running weir over its API, client-config unless it is given the
+// configuration.
 package main
 
 import (
@@ -33,7 +34,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.AddCommand(
 		serveCommand(), checkCommand(), certCommand(), versionCommand(),
 		ruleCommand(), secretCommand(), userCommand(), keyCommand(), repoCommand(), imageCommand(),
-		explainCommand(), checkNowCommand(), loginPasswordCommand(),
+		explainCommand(), checkNowCommand(), loginPasswordCommand(), clientConfigCommand(),
 	)
 	root.SetArgs(args)
 	root.SetIn(stdin)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -31,27 +32,37 @@ func ruleListCommand() *cobra.Command {
 		Short: "List the rules",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t := newTable(cmd.OutOrStdout(), "PREFIX", "UPSTREAM", "UPSTREAM PREFIX", "SECRET", "CREATED")
-			var in page
-			for {
-				var out struct {
-					page
-					Rules []ruleMembers `json:"pullThroughCacheRules"`
-				}
-				if err := c.ecr(cmd.Context(), "DescribePullThroughCacheRules", in, &out); err != nil {
-					return err
-				}
-				for _, r := range out.Rules {
-					t.row(r.EcrRepositoryPrefix, r.UpstreamRegistryURL, r.UpstreamRepositoryPrefix, secretName(r.CredentialARN), moment(r.CreatedAt))
-				}
-				if in = out.page; in.NextToken == "" {
-					return t.Flush()
-				}
+			rules, err := c.rules(cmd.Context())
+			if err != nil {
+				return err
 			}
+			t := newTable(cmd.OutOrStdout(), "PREFIX", "UPSTREAM", "UPSTREAM PREFIX", "SECRET", "CREATED")
+			for _, r := range rules {
+				t.row(r.EcrRepositoryPrefix, r.UpstreamRegistryURL, r.UpstreamRepositoryPrefix, secretName(r.CredentialARN), moment(r.CreatedAt))
+			}
+			return t.Flush()
 		},
 	}
 	c.flags(cmd)
 	return cmd
+}
+
+// rules returns every rule.
+func (c *client) rules(ctx context.Context) (all []ruleMembers, err error) {
+	var in page
+	for {
+		var out struct {
+			page
+			Rules []ruleMembers `json:"pullThroughCacheRules"`
+		}
+		if err := c.ecr(ctx, "DescribePullThroughCacheRules", in, &out); err != nil {
+			return nil, err
+		}
+		all = append(all, out.Rules...)
+		if in = out.page; in.NextToken == "" {
+			return all, nil
+		}
+	}
 }
 
 func ruleCreateCommand() *cobra.Command {

@@ -44,6 +44,10 @@ type Options struct {
 	// is created there takes their place.
 	Builtin []rule.Rule
 
+	// Mirrors are the host names of the configuration under which the registry stands
+	// in for upstreams, and what each stands in for.
+	Mirrors map[string]string
+
 	Logger   *slog.Logger                                  // nil: slog.Default()
 	Changed  func(*rule.Set)                               // called with the rules at New, and after each change, one call at a time; nil: nobody is told
 	Validate func(ctx context.Context, r *rule.Rule) error // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused

@@ -19,6 +19,7 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		Changed:  reg.SetRules,
 		Validate: ups.check,
 		Strict:   w.config.ECR.Strict,
+		Mirrors:  w.config.Mirrors,
 		Logger:   w.log,
 	}
 	for _, r := range w.config.RuleSet().Rules() {

@@ -22,6 +22,10 @@ type folk struct {
 	calls []string
 }
 
+func (f *folk) Mirrors(_ context.Context, c iam.Caller) (map[string]string, error) {
+	return map[string]string{"hub.example": "docker.io", "a.example": "team"}, f.called("mirrors by %s", c.Name)
+}
+
 func (f *folk) called(format string, args ...any) error {
 	f.calls = append(f.calls, fmt.Sprintf(format, args...))
 	return f.err
@@ -68,6 +72,11 @@ func TestUsers(t *testing.T) {
 		want                string
 		calls               []string
 	}{
+		{
+			name: "mirrors", operation: "ListMirrors", in: `{}`,
+			status: 200, want: `{"mirrors":[{"host":"a.example","target":"team"},{"host":"hub.example","target":"docker.io"}]}`,
+			calls: []string{`mirrors by root`},
+		},
 		{
 			name: "create user", operation: "CreateUser", in: `{"userName":"ci","policies":["AmazonEC2ContainerRegistryPullOnly"]}`,
 			status: 200, want: `{"user":{"userName":"ci","createdAt":` + seconds + `,"policies":["AmazonEC2ContainerRegistryPullOnly"]}}`,

@@ -1,6 +1,6 @@
 // Package weir has the operations that ECR has none of, under the target prefix
-// Weir_20261125: Explain and CheckNow of images, and users with their policies and
-// access keys. They are signed for ecr, as ECR's are, or for weir.
+// Weir_20261125: Explain and CheckNow of images, ListMirrors, and users with their
+// policies and access keys. They are signed for ecr, as ECR's are, or for weir.
 //
 // Who may do what is decided below it, in registry and admin. An access key's secret
 // is told once, by CreateKey, and is nowhere in a log.
@@ -42,6 +42,8 @@ func service(reg plane, p people) awsapi.Service {
 		Operations: map[string]awsapi.Operation{
 			"Explain":  awsapi.JSON(o.explain),
 			"CheckNow": awsapi.JSON(o.checkNow),
+
+			"ListMirrors": awsapi.JSON(o.listMirrors),
 
 			"CreateUser":    awsapi.JSON(o.createUser),
 			"ListUsers":     awsapi.JSON(o.listUsers),
