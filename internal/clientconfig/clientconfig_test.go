@@ -146,3 +146,37 @@ func TestRefused(t *testing.T) {
 		t.Errorf("docker without a mirror needs the CA all the same: %v\n%s", err, c)
 	}
 }
+
+// TestManual: docs/clients.md has every client with the paths of its files, and shows
+// what is printed.
+func TestManual(t *testing.T) {
+	b, err := os.ReadFile("../../docs/clients.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual := strings.ReplaceAll(string(b), "\n    ", "\n")
+	for _, client := range clientconfig.Clients() {
+		c, err := clientconfig.For(client, clientconfig.Weir{
+			URL: "https://weir.corp.example", Rules: rules(t, rule.Rule{Prefix: "docker-hub", Upstream: "registry-1.docker.io"}), Mirrors: map[string]string{"hub.corp.example": "docker.io"}, CA: authority,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(manual, "`"+client+"`") {
+			t.Errorf("docs/clients.md does not name %s", client)
+		}
+		for _, f := range c.Files {
+			name := strings.Replace(f.Path, "docker.io", "UPSTREAM", 1)
+			if path.Ext(name) != ".crt" && !strings.Contains(name, "weir.corp.example") && !strings.Contains(manual, "`"+name+"`") {
+				t.Errorf("docs/clients.md does not name %s", name)
+			}
+			_, text, commented := strings.Cut(f.Text, "nowhere else.\n")
+			if !commented {
+				text = f.Text
+			}
+			if shown := client == "containerd" && commented || client == "podman" && path.Ext(name) == ".conf"; shown && !strings.Contains(manual, text) {
+				t.Errorf("docs/clients.md does not show %s as it is:\n%s", name, text)
+			}
+		}
+	}
+}
