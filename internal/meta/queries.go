@@ -71,6 +71,12 @@ const (
 	putMove
 	listMoves
 
+	getReferrers
+	putReferrers
+	checkReferrers
+	listReferring
+	deleteReferrersOf // a repository
+
 	getBlob
 	putBlob
 	putLink
@@ -296,6 +302,14 @@ var texts = [queries]string{
 			$3, $4, $5)`,
 	listMoves: `SELECT from_digest, to_digest, moved_at FROM tag_history
 		WHERE repository = $1 AND tag = $2 ORDER BY n DESC LIMIT $3`,
+
+	getReferrers: `SELECT list, checked_at FROM referrers WHERE repository = $1 AND subject = $2`,
+	putReferrers: `INSERT INTO referrers (repository, subject, list, checked_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (repository, subject) DO UPDATE SET list = excluded.list, checked_at = excluded.checked_at`,
+	checkReferrers:    `UPDATE referrers SET checked_at = $3 WHERE repository = $1 AND subject = $2`,
+	deleteReferrersOf: `DELETE FROM referrers WHERE repository = $1`,
+	listReferring: `SELECT DISTINCT parent FROM edges
+		WHERE repository = $1 AND digest = $2 AND kind = 'subject' AND parent > $3 ORDER BY parent LIMIT $4`,
 
 	// Size by the manifests counts only where they agree: one of them may lie.
 	getBlob: `SELECT EXISTS (SELECT 1 FROM links WHERE repository = $1 AND digest = $2),

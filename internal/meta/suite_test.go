@@ -45,6 +45,8 @@ var suite = []struct {
 	{"links need bytes", testLinks},
 	{"what names a digest", testParents},
 	{"lists", testLists},
+	{"referrers of upstreams", testReferrers},
+	{"manifests about another", testReferring},
 	{"pull times", testTouch},
 	{"described repositories", testDescribeRepositories},
 	{"made repositories", testRepositories},
