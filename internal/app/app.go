@@ -150,7 +150,19 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Logger:   w.log,
 	})
 	w.closers = append(w.closers, func() error { cache.Close(); return nil })
-	reg := registry.New(registry.Options{ID: w.Registry.ID, Region: w.Registry.Region, Rules: c.RuleSet(), Cache: cache, DB: w.db})
+	uploads, err := w.openUploads(ctx)
+	if err != nil {
+		return nil, err
+	}
+	reg := registry.New(registry.Options{
+		ID:      w.Registry.ID,
+		Region:  w.Registry.Region,
+		Rules:   c.RuleSet(),
+		Cache:   cache,
+		DB:      w.db,
+		Store:   w.store,
+		Uploads: uploads,
+	})
 
 	keys, err := seal.Open(w.dir, "keys")
 	if err != nil {

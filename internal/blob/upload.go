@@ -93,6 +93,9 @@ func (up *Upload) Write(p []byte) (n int, err error) {
 
 // Save makes the bytes that have come durable and returns the state to go on from.
 func (up *Upload) Save() (UploadState, error) {
+	if up.done {
+		return UploadState{}, fmt.Errorf("upload %s: %w", up.id, fs.ErrClosed)
+	}
 	if err := up.f.Sync(); err != nil {
 		return UploadState{}, fmt.Errorf("upload %s: %w", up.id, err)
 	}

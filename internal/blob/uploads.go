@@ -73,22 +73,27 @@ func (u *Uploads) Sift(known func(id string) bool) error {
 		if known(e.Name()) {
 			continue
 		}
-		if err := u.Remove(e.Name()); err != nil && errs.CodeOf(err) != errs.UploadInvalid {
+		if err := u.Remove(e.Name(), func() error { return nil }); err != nil && errs.CodeOf(err) != errs.UploadInvalid {
 			return err
 		}
 	}
 	return nil
 }
 
-// Open opens an upload as it was at its last Save; what was written later is cut off.
-// One Upload of an id is open at a time. Errors: errs.UploadInvalid if another is,
-// errs.UploadUnknown if the bytes are gone.
-func (u *Uploads) Open(id string, s UploadState) (*Upload, error) {
+// Open opens an upload as it was at its last Save, which state tells, once nobody else
+// can open it; what was written later is cut off. One Upload of an id is open at a
+// time. Errors: errs.UploadInvalid if another is, errs.UploadUnknown if the bytes are
+// gone, state's.
+func (u *Uploads) Open(id string, state func() (UploadState, error)) (*Upload, error) {
 	up := &Upload{u: u, name: u.dir + "/" + id, id: id}
 	if err := u.claim(up); err != nil {
 		return nil, err
 	}
-	if err := up.start(s); err != nil {
+	s, err := state()
+	if err == nil {
+		err = up.start(s)
+	}
+	if err != nil {
 		if up.f != nil {
 			err = errors.Join(err, up.f.Close())
 		}
@@ -98,14 +103,18 @@ func (u *Uploads) Open(id string, s UploadState) (*Upload, error) {
 	return up, nil
 }
 
-// Remove removes an upload's bytes, nil if there are none. Errors: errs.UploadInvalid
-// if it is open.
-func (u *Uploads) Remove(id string) error {
+// Remove removes an upload's bytes, if there are any, once forget, which its owner
+// forgets it by, has returned nil. Nobody can open it meanwhile. Errors:
+// errs.UploadInvalid if it is open, forget's.
+func (u *Uploads) Remove(id string, forget func() error) error {
 	up := &Upload{u: u, name: u.dir + "/" + id, id: id}
 	if err := u.claim(up); err != nil {
 		return err
 	}
 	defer u.release(id)
+	if err := forget(); err != nil {
+		return err
+	}
 	if err := u.fs.Remove(up.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("upload %s: %w", id, err)
 	}

@@ -7,8 +7,8 @@
 //   - An answer that failed after its first byte is broken off, never ended as if
 //     it were whole.
 //   - A file on a plain connection leaves through sendfile.
-//   - A client that takes no byte for Options.Stall loses its connection; one that
-//     is slow does not.
+//   - A client that takes no byte for Options.Stall, or sends none of a body that is
+//     read by ResponseWriter.Body, loses its connection; one that is slow does not.
 //
 // It knows no wire format: what an error looks like is the face's WriteError.
 package httpx
@@ -39,7 +39,7 @@ type Options struct {
 	Seen func(w *ResponseWriter)
 
 	Logger  *slog.Logger  // nil: slog.Default()
-	MaxBody int64         // longest request body in bytes; 0: 1 MiB
+	MaxBody int64         // longest request body in bytes that is not read by Body; 0: 1 MiB
 	Stall   time.Duration // how long a client may take or send nothing; 0: 30 s
 }
 
@@ -72,6 +72,7 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	w := newResponseWriter(rw, r, h.Stall)
 	if r.Body != nil && r.Body != http.NoBody {
+		w.body = r.Body
 		r.Body = http.MaxBytesReader(rw, r.Body, h.MaxBody)
 		// A server without means for deadlines (an in-memory one) has none.
 		_ = w.control.SetReadDeadline(start.Add(h.Stall))

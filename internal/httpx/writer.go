@@ -29,6 +29,7 @@ type ResponseWriter struct {
 	Upstream   string // host of the upstream concerned
 
 	inner   http.ResponseWriter
+	body    io.Reader // of the request as it came; nil: none
 	control *http.ResponseController
 	plain   bool // HTTP/1 without TLS: the kernel can send files
 	head    bool
@@ -59,6 +60,30 @@ func (w *ResponseWriter) Status() int { return w.status }
 
 // Bytes returns how many bytes of the body were written.
 func (w *ResponseWriter) Bytes() int64 { return w.bytes }
+
+// Body returns the request's body for a handler that takes bodies of any length, nil if
+// there is none: it may take as long as it likes, if each piece of it comes within a
+// read deadline of its own. It is read instead of the Request's.
+func (w *ResponseWriter) Body() io.Reader {
+	if w.body == nil {
+		return nil
+	}
+	return (*incoming)(w)
+}
+
+// incoming is the reading half of a request's body.
+type incoming ResponseWriter
+
+func (in *incoming) Read(p []byte) (int, error) {
+	// A server without means for deadlines (an in-memory one) has none.
+	_ = in.control.SetReadDeadline(time.Now().Add(in.stall))
+	n, err := in.body.Read(p)
+	if err == io.EOF {
+		// What the answer takes is not the client's delay.
+		_ = in.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
 
 // Err returns the first failure to write the body, for callers of functions that
 // swallow it, as http.ServeContent does.

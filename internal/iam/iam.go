@@ -32,6 +32,13 @@ const (
 	BatchImportUpstreamImage = "ecr:BatchImportUpstreamImage"
 	DescribeImages           = "ecr:DescribeImages"
 	ListImages               = "ecr:ListImages"
+
+	BatchCheckLayerAvailability = "ecr:BatchCheckLayerAvailability"
+	InitiateLayerUpload         = "ecr:InitiateLayerUpload"
+	UploadLayerPart             = "ecr:UploadLayerPart"
+	CompleteLayerUpload         = "ecr:CompleteLayerUpload"
+	PutImage                    = "ecr:PutImage"
+	BatchDeleteImage            = "ecr:BatchDeleteImage"
 )
 
 // Caller is who is asking. The zero value is nobody and may do nothing.

@@ -115,17 +115,11 @@ func TestNotBuilt(t *testing.T) {
 		status             int
 		words              string
 	}{
-		{"push starts", "POST", "/v2/a/blobs/uploads/", 405, "pushing is not built yet"},
-		{"push goes on", "PATCH", "/v2/a/blobs/uploads/x", 405, "pushing is not built yet"},
-		{"push of a manifest", "PUT", "/v2/a/manifests/x", 405, "pushing is not built yet"},
-		{"mount", "POST", "/v2/a/blobs/uploads/?mount=" + string(d256) + "&from=b", 405, "pushing is not built yet"},
-		{"delete of a tag", "DELETE", "/v2/a/manifests/x", 405, "deleting is not built yet"},
-		{"delete of a blob", "DELETE", "/v2/a/blobs/" + string(d256), 405, "deleting is not built yet"},
 		{"tag list", "GET", "/v2/a/tags/list", 404, "listing tags is not built yet"},
 		{"referrers", "GET", "/v2/a/referrers/" + string(d256), 404, "listing referrers is not built yet"},
 		{"catalog", "GET", "/v2/_catalog", 404, "the catalog is not built yet"},
 		{"no such endpoint", "GET", "/v2/a/b", 404, "no such endpoint"},
-		{"no such method", "POST", "/v2/a/manifests/x", 405, "GET and HEAD"},
+		{"no such method", "POST", "/v2/a/manifests/x", 405, "there is no such method here"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

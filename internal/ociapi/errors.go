@@ -91,6 +91,19 @@ func absent(format string, args ...any) error {
 	return absentError{errs.New(errs.Unsupported, format, args...)}
 }
 
+// methodError is a method that an endpoint has not.
+type methodError struct {
+	err   *errs.Error
+	allow string // those that it has
+}
+
+func (e methodError) Error() string { return e.err.Error() }
+func (e methodError) Unwrap() error { return e.err }
+
+func noMethod(allow string) error {
+	return methodError{errs.New(errs.Unsupported, "there is no such method here; there are %s", allow), allow}
+}
+
 type wireErrors struct {
 	Errors []wireError `json:"errors"`
 }
@@ -131,7 +144,12 @@ func writeError(w *httpx.ResponseWriter, r *http.Request, err error) {
 	case http.StatusUnauthorized:
 		h.Set("Www-Authenticate", `Basic realm="weir"`)
 	case http.StatusMethodNotAllowed:
-		h.Set("Allow", "GET, HEAD")
+		allow := "GET, HEAD"
+		var method methodError
+		if errors.As(err, &method) {
+			allow = method.allow
+		}
+		h.Set("Allow", allow)
 	}
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(float64(e.RetryAfter)/float64(time.Second)))))

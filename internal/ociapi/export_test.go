@@ -6,6 +6,7 @@ import "github.com/weir-registry/weir/internal/errs"
 type (
 	Puller  = puller
 	Content = content
+	Pusher  = pusher
 )
 
 // NewScripted is New with anything that pulls.

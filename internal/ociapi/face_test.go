@@ -29,6 +29,7 @@ import (
 
 // script is a registry that answers what it is told.
 type script struct {
+	ociapi.Pusher // nil: what pushes and deletes is not scripted
 	manifest *registry.Manifest
 	blob     *scriptedBlob
 	info     registry.BlobInfo

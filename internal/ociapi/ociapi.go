@@ -38,6 +38,7 @@ import (
 
 // puller is what this face asks of the registry: *registry.Registry as plane has it.
 type puller interface {
+	pusher
 	Manifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*registry.Manifest, error)
 	Blob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (content, error)
 	StatBlob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (registry.BlobInfo, string, error)
@@ -125,10 +126,12 @@ func (f *face) answer(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, re
 		return f.manifest(w, r, c, req)
 	case Blob:
 		return f.blob(w, r, c, req)
+	case Upload:
+		return f.upload(w, r, c, req)
 	case Push:
-		return errs.New(errs.Unsupported, "pushing is not built yet: this registry serves what it pulls through its rules")
+		return f.putManifest(w, r, c, req)
 	case Delete:
-		return errs.New(errs.Unsupported, "deleting is not built yet")
+		return f.remove(w, r, c, req)
 	case TagList:
 		return absent("listing tags is not built yet")
 	case Referrers:

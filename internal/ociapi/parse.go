@@ -25,7 +25,8 @@ const (
 	Ping      Kind = iota // end-1
 	Blob                  // end-2
 	Manifest              // end-3
-	Push                  // end-4a to end-7, end-11, end-13, end-14
+	Upload                // end-4a to end-6, end-11, end-13, end-14
+	Push                  // end-7: of a manifest
 	TagList               // end-8a, end-8b
 	Delete                // end-9, end-10
 	Referrers             // end-12a, end-12b
@@ -34,7 +35,7 @@ const (
 )
 
 func (k Kind) String() string {
-	return [kinds]string{"ping", "blob", "manifest", "push", "tag list", "delete", "referrers", "catalog"}[k]
+	return [kinds]string{"ping", "blob", "manifest", "upload", "push", "tag list", "delete", "referrers", "catalog"}[k]
 }
 
 // Request is a URL and method, understood.
@@ -44,6 +45,7 @@ type Request struct {
 	Repository string
 	Reference  oci.Reference // of a Manifest, or what is pushed or deleted if it is one
 	Digest     digest.Digest // of a Blob or Referrers, or what is deleted if it is a blob
+	Upload     string        // ID of an Upload, as the client has it; "": one begins
 }
 
 // Parse understands a method and the escaped path of a URL. What comes out has no
@@ -120,8 +122,11 @@ func parse(method string, parts []string) (req Request, err error) {
 	}
 	switch {
 	case upload:
-		req.Kind = Push
-		return req, nil
+		req.Kind = Upload
+		if verb == "uploads" {
+			req.Upload = last
+		}
+		return uploading(method, req)
 	case verb == "manifests":
 		req.Kind = Manifest
 		if req.Reference, err = oci.ParseReference(last); err != nil {
@@ -156,7 +161,22 @@ func get(method string, req Request) (Request, error) {
 		req.Head = true
 		return req, nil
 	}
-	return Request{}, errs.New(errs.Unsupported, "there is no such method here: GET and HEAD are")
+	return Request{}, noMethod("GET, HEAD")
+}
+
+// uploading is a request for an upload: POST begins one, and the others go on with it.
+func uploading(method string, req Request) (Request, error) {
+	if req.Upload == "" {
+		if method != http.MethodPost {
+			return Request{}, noMethod("POST")
+		}
+		return req, nil
+	}
+	switch method {
+	case http.MethodGet, http.MethodPatch, http.MethodPut, http.MethodDelete:
+		return req, nil
+	}
+	return Request{}, noMethod("GET, PATCH, PUT, DELETE")
 }
 
 // write is a request for content that can also be written or deleted.
@@ -168,8 +188,12 @@ func write(method string, req Request) (Request, error) {
 	case method == http.MethodDelete:
 		req.Kind = Delete
 		return req, nil
+	case method == http.MethodGet || method == http.MethodHead:
+		return get(method, req)
+	case req.Kind == Manifest:
+		return Request{}, noMethod("GET, HEAD, PUT, DELETE")
 	}
-	return get(method, req)
+	return Request{}, noMethod("GET, HEAD, DELETE")
 }
 
 func noEndpoint() error {

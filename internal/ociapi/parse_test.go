@@ -40,9 +40,9 @@ func TestParse(t *testing.T) {
 		{"manifest put", "PUT", "/v2/a/manifests/latest", ociapi.Request{Kind: ociapi.Push, Repository: "a", Reference: tag("latest")}},
 		{"manifest delete", "DELETE", "/v2/a/manifests/latest", ociapi.Request{Kind: ociapi.Delete, Repository: "a", Reference: tag("latest")}},
 		{"blob delete", "DELETE", "/v2/a/blobs/" + string(d256), ociapi.Request{Kind: ociapi.Delete, Repository: "a", Digest: d256}},
-		{"upload", "POST", "/v2/a/b/blobs/uploads/", ociapi.Request{Kind: ociapi.Push, Repository: "a/b"}},
-		{"upload without a slash", "POST", "/v2/a/b/blobs/uploads", ociapi.Request{Kind: ociapi.Push, Repository: "a/b"}},
-		{"upload's session", "PATCH", "/v2/a/b/blobs/uploads/0-1-2", ociapi.Request{Kind: ociapi.Push, Repository: "a/b"}},
+		{"upload", "POST", "/v2/a/b/blobs/uploads/", ociapi.Request{Kind: ociapi.Upload, Repository: "a/b"}},
+		{"upload without a slash", "POST", "/v2/a/b/blobs/uploads", ociapi.Request{Kind: ociapi.Upload, Repository: "a/b"}},
+		{"upload's session", "PATCH", "/v2/a/b/blobs/uploads/0-1-2", ociapi.Request{Kind: ociapi.Upload, Repository: "a/b", Upload: "0-1-2"}},
 		{"tag list", "GET", "/v2/a/tags/list", ociapi.Request{Kind: ociapi.TagList, Repository: "a"}},
 		{"referrers", "GET", "/v2/a/referrers/" + string(d256), ociapi.Request{Kind: ociapi.Referrers, Repository: "a", Digest: d256}},
 		{"catalog", "GET", "/v2/_catalog", ociapi.Request{Kind: ociapi.Catalog}},
@@ -100,6 +100,8 @@ func TestParseRefuses(t *testing.T) {
 		{"method in lower case", "get", "/v2/", errs.Unsupported},
 		{"ping by POST", "POST", "/v2/", errs.Unsupported},
 		{"tag list by POST", "POST", "/v2/a/tags/list", errs.Unsupported},
+		{"upload's session by POST", "POST", "/v2/a/blobs/uploads/x", errs.Unsupported},
+		{"uploads by GET", "GET", "/v2/a/blobs/uploads/", errs.Unsupported},
 		{"blob put", "PUT", "/v2/a/blobs/" + string(d256), errs.Unsupported},
 	}
 	for _, tt := range tests {
@@ -165,7 +167,7 @@ func FuzzParse(f *testing.F) {
 				t.Error(err)
 			}
 		}
-		if r.Kind == ociapi.Push || r.Kind == ociapi.Delete {
+		if r.Kind == ociapi.Push || r.Kind == ociapi.Upload || r.Kind == ociapi.Delete {
 			return
 		}
 		if plain, err := url.PathUnescape(escaped); err != nil || plain != path(r) && escaped != "/v2" {

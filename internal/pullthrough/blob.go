@@ -100,6 +100,9 @@ func (c *Cache) openHeld(ctx context.Context, b *Blob) (row rule.Blob, ok bool, 
 // link lets a repository serve bytes that are here because of another one, if
 // anybody may have them or this rule's upstream says so.
 func (c *Cache) link(ctx context.Context, s Scope, d digest.Digest, row rule.Blob) error {
+	if s.Rule.Upstream == "" { // no rule's: pushes and mounts link, and nothing else does
+		return errs.New(errs.BlobUnknown, "blob %s is not in %s", d, s.Repository)
+	}
 	if !row.Public {
 		if err := c.refusedBlob(s, d); err != nil {
 			return err

@@ -1,9 +1,14 @@
-// Package registry is the data plane that the faces call: pulling and describing now,
-// pushing and deleting later. It authorizes: every exported method takes the caller first
-// and decides before it does anything else, so a face cannot forget to.
+// Package registry is the data plane that the faces call: pulling, pushing, deleting and
+// describing. It authorizes: every exported method takes the caller first and decides
+// before it does anything else, so a face cannot forget to.
 //
 // What it answers for a rule's repositories is pullthrough's; see there for what
-// is guaranteed about bytes.
+// is guaranteed about bytes. Of pushes it guarantees:
+//   - What a client was told of an upload is so after a restart or a crash of any kind.
+//   - A repository serves a blob only after its bytes came there, or were mounted by one
+//     who may read them elsewhere; naming a digest in a manifest gives nothing.
+//   - A manifest is stored only while its config and layers are in the repository; a tag
+//     that is immutable is never moved.
 package registry
 
 import (
@@ -13,6 +18,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/weir-registry/weir/internal/blob"
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/meta"
@@ -50,13 +56,15 @@ type Blob struct {
 	Upstream string
 }
 
-// Options of a Registry; all are required.
+// Options of a Registry; all are required, Store and Uploads only for pushes.
 type Options struct {
-	ID     string // registry ID, 12 digits
-	Region string
-	Rules  *rule.Set // at first
-	Cache  *pullthrough.Cache
-	DB     *meta.DB
+	ID      string // registry ID, 12 digits
+	Region  string
+	Rules   *rule.Set // at first
+	Cache   *pullthrough.Cache
+	DB      *meta.DB
+	Store   blob.Store
+	Uploads *blob.Uploads
 }
 
 // Registry is the one private registry that a weir serves.
@@ -64,12 +72,15 @@ type Registry struct {
 	id, region string
 	cache      *pullthrough.Cache
 	db         *meta.DB
+	store      blob.Store
+	uploads    *blob.Uploads
 	rules      atomic.Pointer[rule.Set]
+	templates  atomic.Pointer[rule.Templates]
 }
 
 // New returns a Registry.
 func New(o Options) *Registry {
-	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB}
+	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB, store: o.Store, uploads: o.Uploads}
 	r.rules.Store(o.Rules)
 	return r
 }
@@ -190,6 +201,12 @@ func (r *Registry) Blob(ctx context.Context, c iam.Caller, repo string, d digest
 // StatBlob tells what HEAD tells, and downloads nothing. Errors: as Blob.
 func (r *Registry) StatBlob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (BlobInfo, string, error) {
 	s, err := r.find(ctx, c, iam.GetDownloadURLForLayer, repo)
+	if errs.CodeOf(err) == errs.Denied { // who may only push may ask what is there
+		if s, denied := r.find(ctx, c, iam.BatchCheckLayerAvailability, repo); denied == nil {
+			info, err := r.cache.StatBlob(ctx, s, d)
+			return info, s.Rule.Upstream, err
+		}
+	}
 	if err != nil {
 		return BlobInfo{}, "", err
 	}

@@ -65,7 +65,7 @@ func TestEveryMethodAuthorizes(t *testing.T) {
 			{Deny: true, Actions: []string{"ecr:*"}, Resources: []string{"*"}},
 		}}}}, errs.Denied},
 	}
-	free := map[string]bool{"ARN": true, "SetRules": true} // no caller's: they tell nothing
+	free := map[string]bool{"ARN": true, "SetRules": true, "SetTemplates": true} // no caller's: they tell nothing
 	checked := 0
 	for i := range reg.NumMethod() {
 		method := reg.Type().Method(i)
@@ -121,6 +121,8 @@ func call(t *testing.T, method reflect.Value, caller iam.Caller, repo string) er
 			args = append(args, reflect.ValueOf(registry.ImageID{}))
 		case reflect.TypeFor[[]registry.ImageID]():
 			args = append(args, reflect.ValueOf([]registry.ImageID{{Tag: "v1"}}))
+		case reflect.TypeFor[registry.ManifestPush](), reflect.TypeFor[registry.Part](), reflect.TypeFor[digest.Algorithm]():
+			args = append(args, reflect.Zero(in))
 		case reflect.TypeFor[bool]():
 			args = append(args, reflect.ValueOf(true))
 		default:

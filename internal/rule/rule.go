@@ -53,6 +53,7 @@ type Rule struct {
 	Off          bool          // held only: the upstream is never asked
 	Prefetch     Prefetch
 	VerifyRanges bool // a range of a blob that is still arriving waits for the whole, verified blob
+	Push         bool // clients may push to its repositories too
 
 	Created  time.Time // zero where nobody keeps it
 	Updated  time.Time
