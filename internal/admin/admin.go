@@ -1,12 +1,12 @@
 // Package admin is the control plane that the faces call: pull through cache rules,
-// secrets, users, their access keys and policies. It authorizes: every exported method
+// repository creation templates, secrets, users, their access keys and policies. It authorizes: every exported method
 // of a face takes the caller first and decides before it tells or changes anything.
 //
 // It guarantees:
 //   - A change is durable when its method returns, and holds on this node from then on:
-//     the rules that Changed was given, the policies that Policies returns, the access
+//     the rules that Changed was given, the templates, the policies that Policies returns, the access
 //     keys that count.
-//   - Rules of the configuration are shown and never changed by a method.
+//   - Rules and templates of the configuration are shown and never changed by a method.
 //   - Secrets' values and access keys' secrets are sealed before they are stored, each
 //     for its own place. The secret of an access key is returned once, by CreateKey.
 //   - A secret that is past its recovery window is gone for every method; its rows go
@@ -40,6 +40,9 @@ type Options struct {
 	// Declared are the rules of the configuration: what they say holds, whatever was
 	// stored before, and a rule that is not among them any more is deleted.
 	Declared []rule.Rule
+	// DeclaredTemplates are the repository creation templates of the configuration, in
+	// the same way.
+	DeclaredTemplates []rule.Template
 	// Builtin rules stand wherever there is no other rule with their prefix: one that
 	// is created there takes their place.
 	Builtin []rule.Rule
@@ -48,11 +51,12 @@ type Options struct {
 	// in for upstreams, and what each stands in for.
 	Mirrors map[string]string
 
-	Logger   *slog.Logger                                  // nil: slog.Default()
-	Changed  func(*rule.Set)                               // called with the rules at New, and after each change, one call at a time; nil: nobody is told
-	Validate func(ctx context.Context, r *rule.Rule) error // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused
-	Strict   bool                                          // only what ECR itself takes: its upstreams, its limits
-	Now      func() time.Time                              // nil: time.Now
+	Logger           *slog.Logger                                  // nil: slog.Default()
+	Changed          func(*rule.Set)                               // called with the rules at New, and after each change, one call at a time; nil: nobody is told
+	TemplatesChanged func(*rule.Templates)                         // as Changed, with the repository creation templates
+	Validate         func(ctx context.Context, r *rule.Rule) error // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused
+	Strict           bool                                          // only what ECR itself takes: its upstreams, its limits
+	Now              func() time.Time                              // nil: time.Now
 }
 
 // Admin is the control plane of the one registry that a weir serves. It is safe for
@@ -60,7 +64,9 @@ type Options struct {
 type Admin struct {
 	o     Options
 	rules atomic.Pointer[rule.Set]
-	turn  chan struct{} // holds one: the right to change rules
+	turn  chan struct{} // holds one: the right to change rules and templates
+
+	templates atomic.Pointer[rule.Templates]
 
 	mu     sync.Mutex
 	parsed map[string]parsedPolicies // by principal
@@ -75,11 +81,17 @@ func New(ctx context.Context, o Options) (*Admin, error) {
 	if o.Changed == nil {
 		o.Changed = func(*rule.Set) {}
 	}
+	if o.TemplatesChanged == nil {
+		o.TemplatesChanged = func(*rule.Templates) {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 	a := &Admin{o: o, turn: make(chan struct{}, 1), parsed: map[string]parsedPolicies{}}
 	if err := a.declare(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.declareTemplates(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.o.DB.PurgeSecrets(ctx, a.now()); err != nil {

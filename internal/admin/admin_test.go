@@ -31,7 +31,8 @@ type house struct {
 	db      *meta.DB
 	keys    *seal.Keys
 	now     time.Time
-	sets    []*rule.Set // that Changed was given
+	sets    []*rule.Set     // that Changed was given
+	made    *rule.Templates // that TemplatesChanged was given last
 	commits atomic.Int64
 	path    string
 }
@@ -60,8 +61,9 @@ func (h *house) start(change ...func(*admin.Options)) {
 	h.t.Helper()
 	o := admin.Options{
 		DB: h.db, Keys: h.keys, ID: registryID, Region: "local",
-		Changed: func(s *rule.Set) { h.sets = append(h.sets, s) },
-		Now:     func() time.Time { return h.now },
+		Changed:          func(s *rule.Set) { h.sets = append(h.sets, s) },
+		TemplatesChanged: func(all *rule.Templates) { h.made = all },
+		Now:              func() time.Time { return h.now },
 	}
 	for _, f := range change {
 		f(&o)
@@ -107,6 +109,8 @@ func TestEveryMethodAuthorizes(t *testing.T) {
 		o.Validate = func(context.Context, *rule.Rule) error { t.Error("the upstream was asked"); return nil }
 	})
 	_, err := h.CreateRule(t.Context(), root, admin.RuleInput{Prefix: "there", UpstreamURL: "quay.io"})
+	check(t, err)
+	_, err = h.CreateTemplate(t.Context(), root, admin.TemplateInput{Prefix: "there", AppliedFor: []string{rule.ForCreateOnPush}})
 	check(t, err)
 	_, _, err = h.CreateSecret(t.Context(), root, admin.CreateSecretInput{Name: "there", Value: []byte("v")})
 	check(t, err)
@@ -182,6 +186,8 @@ func call(t *testing.T, method reflect.Value, caller iam.Caller, what string) ([
 			args = append(args, reflect.ValueOf([]byte(what)))
 		case reflect.TypeFor[admin.RuleInput]():
 			args = append(args, reflect.ValueOf(admin.RuleInput{Prefix: what, UpstreamURL: "quay.io"}))
+		case reflect.TypeFor[admin.TemplateInput]():
+			args = append(args, reflect.ValueOf(admin.TemplateInput{Prefix: what, AppliedFor: []string{rule.ForCreateOnPush}}))
 		case reflect.TypeFor[admin.CreateSecretInput]():
 			args = append(args, reflect.ValueOf(admin.CreateSecretInput{Name: what, Value: []byte("v")}))
 		default:

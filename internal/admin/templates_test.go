@@ -1,0 +1,149 @@
+package admin_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-registry/weir/internal/admin"
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+var onPush = []string{rule.ForCreateOnPush}
+
+func (h *house) template(in admin.TemplateInput) *rule.Template {
+	h.t.Helper()
+	t, err := h.CreateTemplate(h.t.Context(), root, in)
+	check(h.t, err)
+	return t
+}
+
+func TestTemplates(t *testing.T) {
+	ctx := t.Context()
+	h := newHouse(t)
+	diff(t, "none at first", 0, len(h.made.List()))
+	full := h.template(admin.TemplateInput{
+		Prefix: "prod/team/", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: "d",
+		Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev*"}, Tags: []rule.ResourceTag{{Key: "b", Value: "1"}, {Key: "a"}},
+		CustomRole: "arn:aws:iam::123456789012:role/r", EncryptionType: "AES256",
+	})
+	want := &rule.Template{
+		Prefix: "prod/team", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: "d",
+		Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev*"}, Tags: []rule.ResourceTag{{Key: "b", Value: "1"}, {Key: "a"}},
+		CustomRole: "arn:aws:iam::123456789012:role/r", Created: h.now, Updated: h.now,
+	}
+	diff(t, "created", want, full)
+	bare := h.template(admin.TemplateInput{Prefix: rule.Root, AppliedFor: onPush})
+	diff(t, "defaults", &rule.Template{Prefix: rule.Root, AppliedFor: onPush, Mutability: rule.Mutable, Created: h.now, Updated: h.now}, bare)
+	diff(t, "what holds for a push", want, h.made.For("prod/team/app", rule.ForCreateOnPush))
+
+	_, err := h.CreateTemplate(ctx, root, admin.TemplateInput{Prefix: "prod/team", AppliedFor: onPush})
+	wantCode(t, "twice", errs.TemplateExists, err)
+
+	h.pass(time.Hour)
+	got, err := h.UpdateTemplate(ctx, root, admin.TemplateInput{Prefix: "prod/team/", Mutability: rule.Mutable, Tags: []rule.ResourceTag{}})
+	check(t, err)
+	want.Mutability, want.Exclusions, want.Tags, want.Updated = rule.Mutable, nil, nil, h.now
+	diff(t, "updated", want, got)
+	diff(t, "what holds then", want, h.made.For("prod/team/app", rule.ForPullThrough))
+	_, err = h.UpdateTemplate(ctx, root, admin.TemplateInput{Prefix: "prod/team", Mutability: rule.MutableWithExclusion})
+	wantCode(t, "update without the filters that it needs", errs.ParamInvalid, err)
+	_, err = h.UpdateTemplate(ctx, root, admin.TemplateInput{Prefix: "prod/team", AppliedFor: []string{}})
+	wantCode(t, "update to nothing", errs.ParamInvalid, err)
+
+	h.start()
+	all, next, err := h.Templates(ctx, root, nil, "", 1)
+	check(t, err)
+	diff(t, "first page", []*rule.Template{bare}, all)
+	all, next, err = h.Templates(ctx, root, nil, next, 1)
+	check(t, err)
+	diff(t, "last page", []*rule.Template{want}, all)
+	diff(t, "and its end", "", next)
+	all, _, err = h.Templates(ctx, root, []string{"nowhere", "prod/team/", "prod/team"}, "", 0)
+	check(t, err)
+	diff(t, "by prefix", []*rule.Template{want}, all)
+
+	got, err = h.DeleteTemplate(ctx, root, "prod/team/")
+	check(t, err)
+	diff(t, "deleted", want, got)
+	for _, prefix := range []string{"prod/team", "A B"} {
+		_, err = h.DeleteTemplate(ctx, root, prefix)
+		wantCode(t, "delete of none", errs.TemplateUnknown, err)
+		_, err = h.UpdateTemplate(ctx, root, admin.TemplateInput{Prefix: prefix})
+		wantCode(t, "update of none", errs.TemplateUnknown, err)
+	}
+	if h.made.For("prod/team/app", rule.ForPullThrough) != nil {
+		t.Error("the template still holds")
+	}
+}
+
+func TestBadTemplates(t *testing.T) {
+	h := newHouse(t)
+	for name, tt := range map[string]struct {
+		in   admin.TemplateInput
+		code errs.Code
+		msg  string
+	}{
+		"no prefix":        {admin.TemplateInput{AppliedFor: onPush}, errs.ParamInvalid, "'prefix'"},
+		"malformed prefix": {admin.TemplateInput{Prefix: "A", AppliedFor: onPush}, errs.ParamInvalid, "'prefix'"},
+		"long prefix":      {admin.TemplateInput{Prefix: strings.Repeat("a", 257), AppliedFor: onPush}, errs.ParamInvalid, "'prefix'"},
+		"for nothing":      {admin.TemplateInput{Prefix: "a"}, errs.ParamInvalid, "'appliedFor'"},
+		"for another":      {admin.TemplateInput{Prefix: "a", AppliedFor: []string{"PULL"}}, errs.ParamInvalid, "'appliedFor'"},
+		"for one twice":    {admin.TemplateInput{Prefix: "a", AppliedFor: []string{rule.ForCreateOnPush, rule.ForCreateOnPush}}, errs.ParamInvalid, "there twice"},
+		"description":      {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Description: strings.Repeat("€", 257)}, errs.ParamInvalid, "'description'"},
+		"role":             {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, CustomRole: strings.Repeat("a", 2049)}, errs.ParamInvalid, "'customRoleArn'"},
+		"mutability":       {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Mutability: "FROZEN"}, errs.ParamInvalid, "'imageTagMutability'"},
+		"filters":          {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Exclusions: []string{"a"}}, errs.ParamInvalid, "'imageTagMutabilityExclusionFilters'"},
+		"a tag twice":      {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Tags: []rule.ResourceTag{{Key: "k"}, {Key: "k"}}}, errs.TagInvalid, "there twice"},
+		"KMS":              {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, EncryptionType: "KMS"}, errs.Unsupported, "KMS"},
+		"policy":           {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, RepositoryPolicy: "{}"}, errs.Unsupported, "repositoryPolicy"},
+		"lifecycle":        {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, LifecyclePolicy: "{}"}, errs.Unsupported, "lifecyclePolicy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := h.commits.Load()
+			_, err := h.CreateTemplate(t.Context(), root, tt.in)
+			wantCode(t, "create", tt.code, err)
+			if e := errs.As(err); e == nil || !strings.Contains(e.Msg, tt.msg) {
+				t.Errorf("%v does not say %q", err, tt.msg)
+			}
+			if h.commits.Load() != before {
+				t.Error("something was written")
+			}
+		})
+	}
+}
+
+func TestDeclaredTemplates(t *testing.T) {
+	ctx := t.Context()
+	var log bytes.Buffer
+	h := newHouse(t)
+	h.template(admin.TemplateInput{Prefix: "taken", AppliedFor: onPush})
+	h.template(admin.TemplateInput{Prefix: "api", AppliedFor: onPush})
+	h.start(func(o *admin.Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		o.DeclaredTemplates = []rule.Template{{Prefix: "taken", AppliedFor: onPush, Mutability: rule.Immutable}}
+	})
+	if !strings.Contains(log.String(), "prefix=taken") {
+		t.Errorf("the log does not tell what gave way: %s", &log)
+	}
+	if one := h.made.For("taken/app", rule.ForCreateOnPush); one == nil || !one.Declared || one.Mutability != rule.Immutable {
+		t.Errorf("what holds: %+v", one)
+	}
+	_, err := h.UpdateTemplate(ctx, root, admin.TemplateInput{Prefix: "taken", Description: "d"})
+	wantCode(t, "update", errs.Conflict, err)
+	_, err = h.DeleteTemplate(ctx, root, "taken")
+	wantCode(t, "delete", errs.Conflict, err)
+	_, err = h.CreateTemplate(ctx, root, admin.TemplateInput{Prefix: "taken", AppliedFor: onPush})
+	if e := errs.As(err); e == nil || e.Code != errs.TemplateExists || !strings.Contains(e.Msg, "managed by configuration") {
+		t.Errorf("create: %v", err)
+	}
+	h.start()
+	all, _, err := h.Templates(ctx, root, nil, "", 0)
+	check(t, err)
+	if len(all) != 1 || all[0].Prefix != "api" {
+		t.Errorf("templates after the configuration lost its own: %v", all)
+	}
+}
