@@ -10,8 +10,16 @@ import (
 	"github.com/weir-registry/weir/internal/errs"
 )
 
+// maxSpans is how many ranges are served at once; who asks for more gets the whole.
+const maxSpans = 256
+
 // span is the bytes [start, end) of a blob.
 type span struct{ start, end int64 }
+
+// of is the span as a Content-Range of content of a size.
+func (s span) of(size int64) string {
+	return fmt.Sprintf("bytes %d-%d/%d", s.start, s.end-1, size)
+}
 
 // wanted returns the ranges that a request wants of a blob, none where it wants,
 // or is to be given, the whole. Errors: errs.RangeInvalid if the blob has none of
@@ -25,7 +33,7 @@ func wanted(r *http.Request, etag string, size int64) ([]span, error) {
 
 // wholeRange says whether a Range header may be answered by the whole blob.
 func wholeRange(header string) bool {
-	switch strings.ReplaceAll(header, " ", "") {
+	switch strings.ToLower(strings.ReplaceAll(header, " ", "")) {
 	case "", "bytes=0-":
 		return true
 	}
@@ -34,11 +42,12 @@ func wholeRange(header string) bool {
 
 // ranges reads a Range header (RFC 9110, section 14.2) for content of a size. A
 // header that is malformed or of another unit is ignored, as the RFC has it, and
-// so are ranges that together are more than the content, which nobody needs.
+// so are ranges that together are more than the content, which nobody needs, and
+// more than maxSpans.
 // Errors: errs.RangeInvalid if the content has none of the ranges.
 func ranges(header string, size int64) ([]span, error) {
-	list, ok := strings.CutPrefix(header, "bytes=")
-	if !ok || size == 0 { // clients that always ask for a range may have an empty blob
+	unit, list, _ := strings.Cut(header, "=")
+	if !strings.EqualFold(unit, "bytes") || size == 0 { // clients that always ask for a range may have an empty blob
 		return nil, nil
 	}
 	var spans []span
@@ -55,7 +64,7 @@ func ranges(header string, size int64) ([]span, error) {
 		if s.start < s.end {
 			spans = append(spans, s)
 		}
-		if left -= s.end - s.start; left < 0 {
+		if left -= s.end - s.start; left < 0 || asked > maxSpans {
 			return nil, nil
 		}
 	}
@@ -66,7 +75,7 @@ func ranges(header string, size int64) ([]span, error) {
 }
 
 // parseSpan reads first-last, first- or -suffix. A span that begins at or behind
-// size comes back empty.
+// size, or ends before it begins, which the RFC leaves to the server, comes back empty.
 func parseSpan(s string, size int64) (span, bool) {
 	first, last, ok := strings.Cut(s, "-")
 	if !ok {
@@ -82,11 +91,11 @@ func parseSpan(s string, size int64) (span, bool) {
 	}
 	end := int64(math.MaxInt64)
 	if last != "" {
-		if end, ok = number(last); !ok || end < start {
+		if end, ok = number(last); !ok {
 			return span{}, false
 		}
 	}
-	if start >= size {
+	if start >= size || end < start {
 		return span{}, true
 	}
 	return span{start, min(end, size-1) + 1}, true
@@ -104,14 +113,6 @@ func number(s string) (int64, bool) {
 		n = math.MaxInt64
 	}
 	return n, s != ""
-}
-
-func rangeHeader(spans []span) string {
-	parts := make([]string, len(spans))
-	for i, s := range spans {
-		parts[i] = fmt.Sprintf("%d-%d", s.start, s.end-1)
-	}
-	return "bytes=" + strings.Join(parts, ",")
 }
 
 // clip keeps what a stranger sent short enough for a message.

@@ -1,6 +1,8 @@
 package ociapi_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,9 +38,12 @@ func TestRanges(t *testing.T) {
 		{"far past the end", "bytes=99999999999999999999-", 100, nil, true},
 		{"suffix of nothing", "bytes=-0", 100, nil, true},
 		{"both past the end", "bytes=100-,200-300", 100, nil, true},
+		{"unit in capitals", "Bytes=0-1", 100, spans{{0, 2}}, false},
+		{"as many as are served", "bytes=" + strings.Repeat("1-1,", 256), 1000, slices.Repeat(spans{{1, 2}}, 256), false},
+		{"more than are served", "bytes=" + strings.Repeat("1-1,", 257), 1000, nil, false},
 		{"other unit", "lines=0-1", 100, nil, false},
 		{"no unit", "0-1", 100, nil, false},
-		{"backwards", "bytes=20-10", 100, nil, false},
+		{"backwards", "bytes=20-10", 100, nil, true},
 		{"no numbers", "bytes=-", 100, nil, false},
 		{"signs", "bytes=+1-5", 100, nil, false},
 		{"negative", "bytes=--5", 100, nil, false},
