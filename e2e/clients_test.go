@@ -112,6 +112,7 @@ func (p *podman) runImage(t *testing.T, ref string) string {
 type docker struct {
 	dockerd, cli string
 	config       string // folder of the command line's, with its keys
+	daemon       string // the engine's daemon.json; "": an empty one
 	command             // for the engine that runs
 	engine       *process
 }
@@ -135,9 +136,12 @@ func (d *docker) clean(t *testing.T) {
 		}
 	}
 	dir := tempDir(t, "weir-docker") // short: a unix socket's path has 108 bytes
-	conf := filepath.Join(dir, "daemon.json")
-	if err := os.WriteFile(conf, []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
+	conf := d.daemon
+	if conf == "" {
+		conf = filepath.Join(dir, "daemon.json")
+		if err := os.WriteFile(conf, []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	socket := "unix://" + dir + "/docker.sock"
 	d.command = command{d.cli, []string{"DOCKER_HOST=" + socket, "DOCKER_CONFIG=" + d.config}}

@@ -28,7 +28,7 @@ type netns struct {
 // newNetns makes a namespace that knows these hosts by name and asks no DNS.
 func newNetns(t *testing.T, name string, hosts map[string]string) netns {
 	t.Helper()
-	n := netns{name: "weir-" + strings.ToLower(rand.Text()[:8]) + "-" + name, etc: t.TempDir()}
+	n := netns{name: "weir-" + strings.ToLower(rand.Text()[:8]) + "-" + name, etc: filepath.Join(t.TempDir(), "etc")}
 	n.ip = command{program(t, "ip", "iproute2"), nil}
 	n.ip.ok(t, "netns", "add", n.name)
 	t.Cleanup(func() { // the test's context is over

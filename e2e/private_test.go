@@ -65,13 +65,29 @@ type network struct {
 
 func newNetwork(t *testing.T) *network {
 	t.Helper()
+	n := lay(t, awsHosts[:], upstreamHost)
+	n.d = &docker{dockerd: n.private.inside(t, program(t, "dockerd", "docker.io")), cli: n.private.inside(t, program(t, "docker", "docker.io")), config: t.TempDir()}
+	ca := filepath.Join(n.dir, "certs", "ca.crt")
+	n.aws = awsCLI{command{n.private.inside(t, awsProgram(t)),
+		append(awsEnv(filepath.Join(n.dir, "data", "credentials"), awsRegion), "AWS_CA_BUNDLE="+ca)}, ""}
+	return n
+}
+
+// lay lays the networks. Clients know weir by the first names, weir the upstream by the
+// others.
+func lay(t *testing.T, weir []string, upstreams ...string) *network {
+	t.Helper()
 	inside := map[string]string{}
-	for _, host := range awsHosts {
+	for _, host := range weir {
 		inside[host] = weirInside
+	}
+	outside := map[string]string{tokensHost: tokensAddr, blobsHost: blobsAddr}
+	for _, host := range upstreams {
+		outside[host] = registryAddr
 	}
 	n := &network{
 		private: newNetns(t, "private", inside),
-		middle:  newNetns(t, "middle", map[string]string{upstreamHost: registryAddr, tokensHost: tokensAddr, blobsHost: blobsAddr}),
+		middle:  newNetns(t, "middle", outside),
 		public:  newNetns(t, "public", nil),
 		u:       newUpstream(t),
 		dir:     t.TempDir(),
@@ -83,11 +99,7 @@ func newNetwork(t *testing.T) *network {
 	for addr, d := range map[string]*door{registryAddr: n.u.front, tokensAddr: n.u.issuer, blobsAddr: n.u.cdn} {
 		n.public.serve(t, addr+":80", renamed(d.handler, names))
 	}
-	n.d = &docker{dockerd: n.private.inside(t, program(t, "dockerd", "docker.io")), cli: n.private.inside(t, program(t, "docker", "docker.io")), config: t.TempDir()}
 	n.weir = command{n.middle.inside(t, os.Getenv("WEIR_BIN")), nil}
-	ca := filepath.Join(n.dir, "certs", "ca.crt")
-	n.aws = awsCLI{command{n.private.inside(t, awsProgram(t)),
-		append(awsEnv(filepath.Join(n.dir, "data", "credentials"), awsRegion), "AWS_CA_BUNDLE="+ca)}, ""}
 	return n
 }
 
@@ -112,25 +124,30 @@ func (w *renamer) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// serve makes weir's files as its documents say, and starts it.
+// serve starts weir under ECR's names, which docker trusts.
 func (n *network) serve(t *testing.T) {
 	t.Helper()
-	certs := filepath.Join(n.dir, "certs")
-	n.weir.ok(t, append([]string{"cert", "--dir", certs}, awsHosts[:]...)...)
-	for name, text := range map[string]string{"weir.yaml": privateConfig, "right": upstreamPassword} {
-		if err := os.WriteFile(filepath.Join(n.dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ca, err := os.ReadFile(filepath.Join(certs, "ca.crt"))
+	n.configure(t, privateConfig, awsHosts[:]...)
+	ca, err := os.ReadFile(filepath.Join(n.dir, "certs", "ca.crt"))
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll("/etc/docker", 0o755); err != nil { // dockerd makes it otherwise
 		t.Fatal(err)
 	}
 	n.private.write(t, "docker/certs.d/"+ecrHost+"/ca.crt", string(ca))
 	n.start(t)
+}
+
+// configure makes weir's files as its documents say.
+func (n *network) configure(t *testing.T, config string, names ...string) {
+	t.Helper()
+	n.weir.ok(t, append([]string{"cert", "--dir", filepath.Join(n.dir, "certs")}, names...)...)
+	for name, text := range map[string]string{"weir.yaml": config, "right": upstreamPassword} {
+		if err := os.WriteFile(filepath.Join(n.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll("/etc/docker", 0o755); err != nil { // dockerd makes it otherwise
+		t.Fatal(err)
+	}
 }
 
 func (n *network) start(t *testing.T) {

@@ -15,11 +15,11 @@ func containerd(s *site) (Config, error) {
 	if len(files) > 0 {
 		trust = fmt.Sprintf("ca = %q\n", ca)
 	}
-	own := fmt.Sprintf("server = %q\n%s", s.url(s.host), trust)
+	own := fmt.Sprintf("server = %q\n%s%s", s.url(s.host), trust, noHosts)
 	files = append(files, File{dir + s.host + "/hosts.toml", own})
 	for _, u := range s.upstreams {
 		const read = "capabilities = [\"pull\", \"resolve\"]\n"
-		text := fmt.Sprintf("# %s through %s, and from nowhere else.\nserver = %q\n%s%s", u.name, s.host, s.url(s.host), read, trust)
+		text := fmt.Sprintf("# %s through %s, and from nowhere else.\nserver = %q\n%s%s%s", u.name, s.host, s.url(s.host), read, trust, noHosts)
 		if s.Fallback {
 			text = fmt.Sprintf("# %s through %s.\nserver = %q\n\n[host.%q]\n%s%s", u.name, s.host, "https://"+u.rules[0].Upstream, s.url(s.host), indent(read), indent(trust))
 		}
@@ -34,6 +34,10 @@ func containerd(s *site) (Config, error) {
 # The files above are read at each pull, without a restart.
 ctr images pull --hosts-dir /etc/containerd/certs.d ` + s.example() + "\n"}, nil
 }
+
+// noHosts says that there are no hosts before the server. Without it containerd 1.6
+// takes the file for broken and goes to the upstream.
+const noHosts = "\n[host]\n"
 
 func indent(text string) string {
 	if text == "" {
