@@ -256,6 +256,9 @@ func (k *checker) rule(key string, r *Rule) {
 	if r.Prefetch != "" {
 		k.oneOf(key+".prefetch", r.Prefetch, string(rule.PrefetchLayer), string(rule.PrefetchManifest), string(rule.PrefetchOff))
 	}
+	if r.Push != "" {
+		k.oneOf(key+".push", r.Push, pushAllow, pushDeny)
+	}
 }
 
 func (k *checker) meant(name string) string {
@@ -282,8 +285,12 @@ func (r Rule) rule() rule.Rule {
 		Off:            r.HeldOnly,
 		Prefetch:       rule.Prefetch(r.Prefetch),
 		VerifyRanges:   r.VerifyRanges,
+		Push:           r.Push == pushAllow,
 	}
 }
+
+// What a rule may say of pushes.
+const pushAllow, pushDeny = "allow", "deny"
 
 // canonicalHost is the name by which an upstream is asked: Docker Hub's registry
 // is none of the names that people know it by.

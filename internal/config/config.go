@@ -200,6 +200,11 @@ type Rule struct {
 	// Let a range of a blob that is still arriving wait until the whole blob is
 	// there and verified. Whole answers are always verified before they end.
 	VerifyRanges bool `yaml:"verify_ranges"`
+
+	// Whether clients may push to repositories of this rule: `allow` or `deny`. A tag
+	// that was pushed is checked like any other, and is the upstream's again once
+	// the upstream has another image of that name. Left out: deny.
+	Push string `yaml:"push"`
 }
 
 // Credential is either username and password_file, or file.

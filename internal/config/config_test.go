@@ -77,7 +77,7 @@ func TestFull(t *testing.T) {
 		t.Error(diff)
 	}
 	rules := []*rule.Rule{
-		{Prefix: "hub", Kind: rule.DockerHub, Upstream: "registry-1.docker.io", Credential: "hub", Window: 7 * 24 * time.Hour, Fixed: []string{"v*"}, Prefetch: rule.PrefetchLayer, VerifyRanges: true},
+		{Prefix: "hub", Kind: rule.DockerHub, Upstream: "registry-1.docker.io", Credential: "hub", Window: 7 * 24 * time.Hour, Fixed: []string{"v*"}, Prefetch: rule.PrefetchLayer, VerifyRanges: true, Push: true},
 		{Prefix: "local", Kind: rule.Generic, Upstream: "127.0.0.1:5001", UpstreamPrefix: "team/images", Off: true, Prefetch: rule.PrefetchLayer},
 		{Prefix: "q", Kind: rule.Quay, Upstream: "quay.io", Credential: "q", Window: rule.Never, Prefetch: rule.PrefetchLayer},
 	}

@@ -22,7 +22,7 @@ func someRule(prefix string, n int) rule.Rule {
 	return rule.Rule{
 		Prefix: prefix, Kind: rule.Generic, Upstream: "up.test:5000", UpstreamPrefix: "team", Credential: "arn:x\x00\xff",
 		CustomRole: "arn:role", Window: rule.Never, Fixed: []string{"v*"}, Off: true, Prefetch: rule.PrefetchOff,
-		VerifyRanges: true, Created: at(n), Updated: at(n + 1),
+		VerifyRanges: true, Push: true, Created: at(n), Updated: at(n + 1),
 	}
 }
 

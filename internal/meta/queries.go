@@ -93,6 +93,7 @@ const (
 	listUnlinked
 	takeBlob
 	deleteBlob
+	dropUpload
 	getPulled
 	touchNamed
 
@@ -197,16 +198,16 @@ var texts = [queries]string{
 	deleteKey: `DELETE FROM access_keys WHERE id = $1`,
 
 	listRules: `SELECT prefix, kind, upstream, upstream_prefix, credential, custom_role, window_ns, fixed,
-			held_only, prefetch, verify_ranges, declared, created_at, updated_at
+			held_only, prefetch, verify_ranges, push, declared, created_at, updated_at
 		FROM rules ORDER BY prefix`,
 	putRule: `INSERT INTO rules (prefix, kind, upstream, upstream_prefix, credential, custom_role, window_ns, fixed,
-			held_only, prefetch, verify_ranges, declared, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+			held_only, prefetch, verify_ranges, push, declared, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 		ON CONFLICT (prefix) DO UPDATE SET kind = excluded.kind, upstream = excluded.upstream,
 			upstream_prefix = excluded.upstream_prefix, credential = excluded.credential,
 			custom_role = excluded.custom_role, window_ns = excluded.window_ns, fixed = excluded.fixed,
 			held_only = excluded.held_only, prefetch = excluded.prefetch,
-			verify_ranges = excluded.verify_ranges, declared = excluded.declared,
+			verify_ranges = excluded.verify_ranges, push = excluded.push, declared = excluded.declared,
 			created_at = excluded.created_at, updated_at = excluded.updated_at`,
 	deleteRule: `DELETE FROM rules WHERE prefix = $1`,
 
@@ -351,6 +352,7 @@ var texts = [queries]string{
 		FROM blobs WHERE digest > $1 ORDER BY digest LIMIT $4`,
 	takeBlob:   `UPDATE blobs SET state = 'going', stored_at = 0 WHERE digest = $1 AND ` + unlinked,
 	deleteBlob: `DELETE FROM blobs WHERE digest = $1 AND stored_at = 0`,
+	dropUpload: `DELETE FROM uploads WHERE id = $1 AND updated_at < $2`,
 	getPulled:  `SELECT pulled_at FROM manifests WHERE repository = $1 AND digest = $2`,
 	touchNamed: `UPDATE blobs SET pulled_at = $3 WHERE pulled_at < $3 AND digest IN (
 			SELECT e.digest FROM edges e WHERE e.repository = $1 AND e.parent = $2 AND e.kind IN ('config', 'layer'))`,

@@ -115,7 +115,7 @@ func (t *tx) putRule(ctx context.Context, r rule.Rule) error {
 		return err
 	}
 	_, err = t.exec(ctx, putRule, r.Prefix, string(r.Kind), r.Upstream, r.UpstreamPrefix, []byte(r.Credential), []byte(r.CustomRole),
-		int64(r.Window), fixed, r.Off, string(r.Prefetch), r.VerifyRanges, r.Declared, micros(r.Created), micros(r.Updated))
+		int64(r.Window), fixed, r.Off, string(r.Prefetch), r.VerifyRanges, r.Push, r.Declared, micros(r.Created), micros(r.Updated))
 	return err
 }
 
@@ -125,7 +125,7 @@ func scanRule(rows *sql.Rows) (rule.Rule, error) {
 	var credential, role, fixed []byte
 	var window, created, updated int64
 	err := rows.Scan(&r.Prefix, &kind, &r.Upstream, &r.UpstreamPrefix, &credential, &role,
-		&window, &fixed, &r.Off, &prefetch, &r.VerifyRanges, &r.Declared, &created, &updated)
+		&window, &fixed, &r.Off, &prefetch, &r.VerifyRanges, &r.Push, &r.Declared, &created, &updated)
 	if err != nil {
 		return rule.Rule{}, err
 	}

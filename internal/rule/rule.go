@@ -258,7 +258,7 @@ func (r *Rule) Same(other *Rule) bool {
 	return r.Prefix == other.Prefix && r.Kind == other.Kind && r.Upstream == other.Upstream &&
 		r.UpstreamPrefix == other.UpstreamPrefix && r.Credential == other.Credential && r.CustomRole == other.CustomRole &&
 		r.Window == other.Window && slices.Equal(r.Fixed, other.Fixed) && r.Off == other.Off &&
-		r.Prefetch == other.Prefetch && r.VerifyRanges == other.VerifyRanges
+		r.Prefetch == other.Prefetch && r.VerifyRanges == other.VerifyRanges && r.Push == other.Push
 }
 
 func (r *Rule) String() string { return fmt.Sprintf("%s -> %s", r.Prefix, r.Upstream) }

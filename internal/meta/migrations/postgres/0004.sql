@@ -20,3 +20,6 @@ CREATE INDEX links_digest ON links (digest, repository);
 ALTER TABLE tag_history DROP CONSTRAINT tag_history_repository_tag_fkey;
 
 CREATE INDEX tags_complete ON tags (repository, complete, tag);
+
+-- Whether clients may push to a rule's repositories too.
+ALTER TABLE rules ADD COLUMN push BOOLEAN NOT NULL DEFAULT FALSE;

@@ -32,3 +32,6 @@ DROP TABLE tag_history;
 ALTER TABLE moves RENAME TO tag_history;
 
 CREATE INDEX tags_complete ON tags (repository, complete, tag);
+
+-- Whether clients may push to a rule's repositories too.
+ALTER TABLE rules ADD COLUMN push INTEGER NOT NULL DEFAULT FALSE;
