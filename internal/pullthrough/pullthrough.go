@@ -14,6 +14,7 @@
 //     there with this rule's credential, or if the bytes are public.
 //   - A held tag is served whatever the upstream does, within Options.Wait.
 //   - Bytes are durable in the store before a row says so.
+//   - Lists, of tags and of referrers, tell what there is and give nobody a right to it.
 //
 // It does not authorize: registry does, before it calls. It does not evict.
 package pullthrough
@@ -55,6 +56,12 @@ type Upstream interface {
 	// Blob opens n bytes (n < 0: all) from offset. The body begins at start, which
 	// is 0 where the upstream ignores ranges; total is -1 if it is not told.
 	Blob(ctx context.Context, repo string, d digest.Digest, offset, n int64) (body io.ReadCloser, start, total int64, err error)
+	// Tags returns all tags in order. With an error that came after the first of them,
+	// or errs.LimitExceeded, what came before it.
+	Tags(ctx context.Context, repo string) ([]string, error) // errs.RepoUnknown
+	// Referrers returns what its API lists about a manifest. Without the API it is
+	// errs.Unsupported.
+	Referrers(ctx context.Context, repo string, d digest.Digest) ([]oci.Referrer, error)
 }
 
 // Index is what the cache remembers. Every write is durable when it returns.
@@ -74,6 +81,12 @@ type Index interface {
 	Missing(ctx context.Context, repo string, d, like digest.Digest) ([]oci.Edge, error)
 	History(ctx context.Context, repo, tag string, limit int) ([]rule.Move, error)
 	Touch(repo, tag string, d digest.Digest, at time.Time)
+
+	Tags(ctx context.Context, repo, after string, limit int) ([]string, error) // errs.RepoUnknown
+	Referrers(ctx context.Context, repo string, subject digest.Digest) (rule.Referrers, error)
+	PutReferrers(ctx context.Context, repo string, subject digest.Digest, list []oci.Referrer, at time.Time) error
+	CheckReferrers(ctx context.Context, repo string, subject digest.Digest, checked time.Time) error
+	Referring(ctx context.Context, repo string, subject, after digest.Digest, limit int) ([]digest.Digest, error)
 }
 
 // Options of a Cache. Index, Store, Spools and Upstream are required.
@@ -102,8 +115,13 @@ type Cache struct {
 	checks  flights[checkKey, outcome]
 	fetches flights[refKey, *oci.Manifest]
 	proofs  flights[refKey, int64]
+	lists   lists
+	empties empties
+	listing flights[refKey, tagList]
+	refers  flights[refKey, rule.Referrers]
 	paths   paths
 	quotas  quotas
+	listed  quotas // of lists
 	answers answers
 	sizes   sizes
 	heads   headless
@@ -233,7 +251,7 @@ func (c *Cache) note(r *rule.Rule, key refKey, counted, head bool, err error) {
 		}
 	case errs.UpstreamDenied:
 		c.answers.put(key, answer{err: e, login: c.Login(c.ctx, r)}, 30*time.Second)
-	case errs.ManifestUnknown, errs.BlobUnknown:
+	case errs.ManifestUnknown, errs.BlobUnknown, errs.RepoUnknown:
 		c.answers.put(key, answer{err: e}, 10*time.Second)
 	case errs.UpstreamFailed:
 		c.answers.put(key, answer{err: e}, 5*time.Second)

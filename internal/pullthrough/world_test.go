@@ -184,16 +184,19 @@ type script struct {
 	sent      int64
 	manifests map[string]*oci.Manifest // "repo ref"
 	blobs     map[digest.Digest][]byte
-	login     string // the rule's credential now
+	tags      map[string][]string       // by repo
+	broken    error                     // ends every list of tags
+	referrers map[string][]oci.Referrer // "repo digest"; nil: there is no API
+	login     string                    // the rule's credential now
 
-	// refuse answers a request with an error; op is HEAD, GET or BLOB.
+	// refuse answers a request with an error; op is HEAD, GET, BLOB, TAGS or REFERRERS.
 	refuse func(ctx context.Context, op, repo, ref string) error
 	// open replaces the body of a blob.
 	open func(ctx context.Context, d digest.Digest, data []byte, offset, n int64) (io.ReadCloser, int64, int64, error)
 }
 
 func newScript() *script {
-	return &script{manifests: map[string]*oci.Manifest{}, blobs: map[digest.Digest][]byte{}}
+	return &script{manifests: map[string]*oci.Manifest{}, blobs: map[digest.Digest][]byte{}, tags: map[string][]string{}}
 }
 
 // refusing has every request answered by f first; nil: by nothing.
@@ -266,6 +269,30 @@ func (s *script) Manifest(ctx context.Context, repo string, ref oci.Reference) (
 		return m, nil
 	}
 	return nil, errs.New(errs.ManifestUnknown, "up.test has no %s:%s", repo, ref)
+}
+
+func (s *script) Tags(ctx context.Context, repo string) ([]string, error) {
+	if err := s.ask(ctx, "TAGS", repo, "list"); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if tags, ok := s.tags[repo]; ok {
+		return slices.Clone(tags), s.broken
+	}
+	return nil, errs.New(errs.RepoUnknown, "up.test has no %s", repo)
+}
+
+func (s *script) Referrers(ctx context.Context, repo string, d digest.Digest) ([]oci.Referrer, error) {
+	if err := s.ask(ctx, "REFERRERS", repo, string(d)); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.referrers == nil {
+		return nil, errs.New(errs.Unsupported, "up.test lists no referrers")
+	}
+	return slices.Clone(s.referrers[repo+" "+string(d)]), nil
 }
 
 func (s *script) Blob(ctx context.Context, repo string, d digest.Digest, offset, n int64) (io.ReadCloser, int64, int64, error) {
