@@ -185,12 +185,13 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	}
 	w.who = who
 	w.sweeper = retain.Run(retain.Options{
-		DB:     w.db,
-		Store:  w.store,
-		Every:  time.Duration(c.Retain.SweepEvery),
-		Grace:  time.Duration(c.Retain.Grace),
-		Idle:   time.Duration(c.Retain.Idle),
-		Logger: w.log,
+		DB:      w.db,
+		Store:   w.store,
+		Uploads: uploads,
+		Every:   time.Duration(c.Retain.SweepEvery),
+		Grace:   time.Duration(c.Retain.Grace),
+		Idle:    time.Duration(c.Retain.Idle),
+		Logger:  w.log,
 	})
 	w.closers = append(w.closers, func() error { w.sweeper.Close(); return nil })
 	w.metrics = metrics.New(metrics.Sources{
@@ -222,6 +223,12 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		weir.Service(reg, w.admin),
 	)
 	return w, nil
+}
+
+// Sweep removes at once what nothing needs at now, beside the sweeps that there are
+// anyway.
+func (w *Weir) Sweep(ctx context.Context, now time.Time) (retain.Swept, error) {
+	return w.sweeper.Sweep(ctx, now)
 }
 
 // Close ends what runs in the background and gives the folder back. It is to be

@@ -74,6 +74,7 @@ var suite = []struct {
 	{"sweep of links", testSweepLinks},
 	{"sweep of blobs", testSweepBlobs},
 	{"blobs of deleted manifests", testFreed},
+	{"idle uploads", testDropUpload},
 	{"two link and sweep", testLinkGoingTogether},
 	{"two mount and sweep", testMountSweepTogether},
 	{"two push and sweep", testPushSweepTogether},

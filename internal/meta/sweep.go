@@ -174,6 +174,22 @@ func (db *DB) Gone(ctx context.Context, blobs []digest.Digest) error {
 	return nil
 }
 
+// DropUpload forgets an upload that was last updated before before. Errors:
+// errs.UploadUnknown if there is none, or it was updated since.
+func (db *DB) DropUpload(ctx context.Context, id string, before time.Time) error {
+	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.exec(ctx, dropUpload, id, micros(before))
+		if err == nil && n == 0 {
+			err = errs.New(errs.UploadUnknown, "upload %s is not idle", id)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("drop upload: %w", err)
+	}
+	return nil
+}
+
 // freed is called before a manifest's row is deleted: a client that has the manifest
 // from a while ago still comes for its blobs, so they count as pulled when it was.
 func (t *tx) freed(ctx context.Context, repo string, manifest digest.Digest) error {

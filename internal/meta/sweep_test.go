@@ -266,3 +266,15 @@ func testCommitGoingTogether(t *testing.T, o meta.Options) {
 		diff(t, "bytes", true, bytes.m[d])
 	}
 }
+
+func testDropUpload(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	check(t, db.CreateRepository(ctx, meta.Repository{Name: "r", Created: at(0)}))
+	check(t, db.PutUpload(ctx, meta.Upload{ID: "u", Repository: "r", Algorithm: digest.SHA256, Started: at(0), Updated: at(5)}))
+	wantCode(t, "upload that is not idle", errs.UploadUnknown, db.DropUpload(ctx, "u", at(5)))
+	wantCode(t, "unknown upload", errs.UploadUnknown, db.DropUpload(ctx, "v", at(6)))
+	check(t, db.DropUpload(ctx, "u", at(6)))
+	_, err := db.Upload(ctx, "r", "u")
+	wantCode(t, "dropped upload", errs.UploadUnknown, err)
+}

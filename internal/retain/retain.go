@@ -30,6 +30,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/weir-registry/weir/internal/blob"
+	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/meta"
 )
 
@@ -42,8 +43,9 @@ const (
 
 // Options of a Sweeper. DB and Store are required.
 type Options struct {
-	DB    *meta.DB
-	Store blob.Store
+	DB      *meta.DB
+	Store   blob.Store
+	Uploads *blob.Uploads // nil: there are none
 
 	Every  time.Duration // 0: 1 h
 	Grace  time.Duration // how long what nothing links stays after it was stored, or pulled; 0: 1 h
@@ -53,12 +55,14 @@ type Options struct {
 
 // Swept is what sweeps removed.
 type Swept struct {
-	Links int   // of repositories to blobs
-	Blobs int   // with the bytes
-	Bytes int64 // of the blobs
+	Uploads int
+	Links   int   // of repositories to blobs
+	Blobs   int   // with the bytes
+	Bytes   int64 // of the blobs
 }
 
 func (s *Swept) add(o Swept) {
+	s.Uploads += o.Uploads
 	s.Links += o.Links
 	s.Blobs += o.Blobs
 	s.Bytes += o.Bytes
@@ -142,20 +146,47 @@ func (s *Sweeper) Sweep(ctx context.Context, now time.Time) (swept Swept, err er
 	}
 	defer func() { <-s.turn }()
 	begun := time.Now()
+	uploads, uerr := s.uploads(ctx, now)
 	links, lerr := s.links(ctx, now)
 	blobs, berr := s.blobs(ctx, now)
+	swept.add(uploads)
 	swept.add(links)
 	swept.add(blobs)
-	err = errors.Join(lerr, berr)
+	err = errors.Join(uerr, lerr, berr)
 	s.mu.Lock()
 	s.totals.add(swept)
 	if err == nil {
 		s.totals.Last = time.Now()
 	}
 	s.mu.Unlock()
-	s.Logger.Info("swept", "links", swept.Links, "blobs", swept.Blobs, "bytes", swept.Bytes,
+	s.Logger.Info("swept", "uploads", swept.Uploads, "links", swept.Links, "blobs", swept.Blobs, "bytes", swept.Bytes,
 		"took", time.Since(begun).Round(time.Millisecond))
 	return swept, err
+}
+
+// uploads removes those that nobody goes on with. One that somebody does is skipped.
+func (s *Sweeper) uploads(ctx context.Context, now time.Time) (swept Swept, err error) {
+	before := now.Add(-s.Idle)
+	for more := s.Uploads != nil; more; {
+		idle, err := s.DB.IdleUploads(ctx, before, page)
+		if err != nil {
+			return swept, err
+		}
+		more = false
+		for _, u := range idle {
+			err := s.Uploads.Remove(u.ID, func() error { return s.DB.DropUpload(ctx, u.ID, before) })
+			switch errs.CodeOf(err) {
+			case errs.UploadInvalid, errs.UploadUnknown:
+				continue
+			}
+			if err != nil {
+				return swept, err
+			}
+			swept.Uploads++
+			more = len(idle) == page
+		}
+	}
+	return swept, nil
 }
 
 // links drops the links that no manifest names.

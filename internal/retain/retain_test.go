@@ -17,6 +17,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/blob"
 	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/retain"
 	"github.com/weir-registry/weir/internal/vfs"
 )
@@ -87,7 +88,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("totals are %+v", total)
 	}
 	w.sweep.Close()
-	if line := fmt.Sprintf("msg=swept links=0 blobs=2 bytes=%d", len("one")+len("three")); !strings.Contains(w.log.String(), line) {
+	if line := fmt.Sprintf("msg=swept uploads=0 links=0 blobs=2 bytes=%d", len("one")+len("three")); !strings.Contains(w.log.String(), line) {
 		t.Errorf("no line %q in the log:\n%s", line, w.log)
 	}
 }
@@ -250,4 +251,41 @@ func TestEvery(t *testing.T) {
 			t.Errorf("%d sweeps, some after Close", n)
 		}
 	})
+}
+
+// TestUploads: uploads go that nobody has gone on with for long enough, and nobody is
+// writing to.
+func TestUploads(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	w.sweep.Close()
+	uploads, err := blob.OpenUploads(blob.UploadsOptions{FS: w.fs, Dir: "uploads", KeepFree: func(int64) int64 { return 0 }})
+	w.must(err)
+	w.must(w.db.CreateRepository(ctx, meta.Repository{Name: "r", Created: now}))
+	open := map[string]*blob.Upload{}
+	for i, id := range []string{"idle", "open", "young"} {
+		u := meta.Upload{ID: id, Repository: "r", Algorithm: digest.SHA256, Started: now, Updated: now.Add(time.Duration(i/2) * hour)}
+		w.must(w.db.PutUpload(ctx, u))
+		open[id], err = uploads.Open(id, func() (blob.UploadState, error) { return blob.UploadState{Algorithm: digest.SHA256}, nil })
+		w.must(err)
+		_, err = open[id].Write([]byte("bytes"))
+		w.must(err)
+	}
+	w.must(open["idle"].Close())
+	w.must(open["young"].Close())
+	w.sweep = retain.Run(retain.Options{DB: w.db, Store: w.store, Uploads: uploads, Every: 1000 * hour, Logger: slog.New(slog.DiscardHandler)})
+	w.swept(now.Add(day), retain.Swept{})
+	w.swept(now.Add(day+1000), retain.Swept{Uploads: 1})
+	w.must(open["open"].Close())
+	w.swept(now.Add(day+1000), retain.Swept{Uploads: 1})
+	left, err := w.fs.ReadDir("uploads")
+	w.must(err)
+	if len(left) != 1 || left[0].Name() != "young" {
+		t.Errorf("files of uploads that are left: %v", left)
+	}
+	rows, err := w.db.Uploads(ctx, "", 10)
+	w.must(err)
+	if len(rows) != 1 || rows[0].ID != "young" {
+		t.Errorf("rows that are left: %+v", rows)
+	}
 }

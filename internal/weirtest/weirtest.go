@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weir-registry/weir/internal/app"
 	"github.com/weir-registry/weir/internal/config"
@@ -30,6 +31,7 @@ type Server struct {
 	Log    *Log
 
 	t    testing.TB
+	weir *app.Weir
 	stop func()
 }
 
@@ -80,6 +82,7 @@ func (s *Server) Restart(settings string) {
 		}
 		s.t.Fatal(err)
 	}
+	s.weir = w
 	s.Addr, s.Key, s.Others = listeners[0].Addr().String(), w.Key, nil
 	for _, l := range listeners[1:] {
 		s.Others = append(s.Others, l.Addr().String())
@@ -102,6 +105,17 @@ func (s *Server) Restart(settings string) {
 
 // Stop ends the weir as SIGTERM does, and waits for its end.
 func (s *Server) Stop() { s.stop() }
+
+// Sweep removes what nothing needs any more, as of a time that need not be the
+// present, and returns how many blobs it removed.
+func (s *Server) Sweep(now time.Time) int {
+	s.t.Helper()
+	swept, err := s.weir.Sweep(context.Background(), now)
+	if err != nil {
+		s.t.Error(err)
+	}
+	return swept.Blobs
+}
 
 // Do asks weir for a path with the root access key, and expects an answer. The
 // caller closes the body.
