@@ -115,6 +115,8 @@ func call(t *testing.T, method reflect.Value, caller iam.Caller, repo string) er
 			args = append(args, reflect.ValueOf([]string{repo}))
 		case reflect.TypeFor[int]():
 			args = append(args, reflect.ValueOf(1))
+		case reflect.TypeFor[registry.ReferrerQuery]():
+			args = append(args, reflect.ValueOf(registry.ReferrerQuery{Subject: digest.FromString("x"), Limit: 1}))
 		case reflect.TypeFor[registry.Tagged]():
 			args = append(args, reflect.ValueOf(registry.AnyImages))
 		case reflect.TypeFor[registry.ImageID]():

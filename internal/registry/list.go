@@ -1,0 +1,114 @@
+package registry
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/pullthrough"
+)
+
+// catalogStep is how many names are read at a time where the caller may see few.
+const catalogStep = 1000
+
+// ReferrerQuery is pullthrough's, so that the faces need not import it.
+type ReferrerQuery = pullthrough.ReferrerQuery
+
+// TagList is a page of a repository's tags for a client.
+type TagList struct {
+	pullthrough.TagList
+	Upstream string // the rule's upstream host
+}
+
+// ReferrerList is a page of what there is about a manifest, for a client.
+type ReferrerList struct {
+	pullthrough.ReferrerList
+	Upstream string
+}
+
+// Tags returns up to limit of a repository's tags after the tag after, in the order of
+// their bytes. Of a rule's repository the upstream's are among them, if the caller may
+// have them imported. Errors: errs.NameInvalid, Denied, Unauthenticated, RepoUnknown,
+// and pullthrough's.
+func (r *Registry) Tags(ctx context.Context, c iam.Caller, repo, after string, limit int) (*TagList, error) {
+	s, err := r.find(ctx, c, iam.ListImages, repo)
+	if err != nil {
+		return nil, err
+	}
+	l, err := r.cache.Tags(ctx, s, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	return &TagList{l, s.Rule.Upstream}, nil
+}
+
+// Referrers returns a page of what there is about a manifest. Who may pull the manifest
+// may know, as in ECR, whose ListImageReferrers asks for that action, too. Errors: as
+// Tags.
+func (r *Registry) Referrers(ctx context.Context, c iam.Caller, repo string, q ReferrerQuery) (*ReferrerList, error) {
+	s, err := r.find(ctx, c, iam.BatchGetImage, repo)
+	if err != nil {
+		return nil, err
+	}
+	l, err := r.cache.Referrers(ctx, s, q)
+	if err != nil {
+		return nil, err
+	}
+	return &ReferrerList{l, s.Rule.Upstream}, nil
+}
+
+// Catalog returns up to limit names of repositories after the name after, in the order
+// of their bytes, of those that the caller may describe, and whether there are more.
+// Errors: errs.Denied and Unauthenticated where that can be none.
+func (r *Registry) Catalog(ctx context.Context, c iam.Caller, after string, limit int) (names []string, more bool, err error) {
+	if !mayDescribe(c) {
+		err := c.Allowed(describeRepositories, r.ARN("*"))
+		if err == nil {
+			err = errs.New(errs.Denied, "%s may not perform %s", c.Name, describeRepositories)
+		}
+		return nil, false, err
+	}
+	names = []string{}
+	for {
+		found, err := r.db.Repositories(ctx, after, catalogStep)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, name := range found {
+			if _, _, err := r.decide(c, describeRepositories, name); err != nil {
+				continue
+			}
+			if len(names) == limit {
+				return names, true, nil
+			}
+			names = append(names, name)
+		}
+		if len(found) < catalogStep {
+			return names, false, nil
+		}
+		after = found[len(found)-1]
+	}
+}
+
+// mayDescribe says whether anything allows the caller to describe some repository.
+func mayDescribe(c iam.Caller) bool {
+	if c.Root {
+		return true
+	}
+	action := strings.ToLower(describeRepositories)
+	names := func(pattern string) bool { return iam.Match(strings.ToLower(pattern), action) }
+	for _, p := range c.Policies {
+		for _, s := range p.Statements {
+			about := slices.ContainsFunc(s.Actions, names)
+			if len(s.NotActions) > 0 {
+				about = !slices.ContainsFunc(s.NotActions, names)
+			}
+			if about && !s.Deny {
+				return true
+			}
+		}
+	}
+	return false
+}
