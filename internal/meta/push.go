@@ -123,6 +123,40 @@ func (t *tx) deleteTag(ctx context.Context, repo, tag string, was digest.Digest,
 	return err
 }
 
+// DeleteTagged deletes a tag, and its image where that is the last of its tags. It
+// returns what the tag was. With a digest, the tag must be that. Errors: as DeleteTag
+// and DeleteManifest, and errs.Conflict for a tag that is of another image than d.
+func (db *DB) DeleteTagged(ctx context.Context, repo, tag string, d digest.Digest, at time.Time) (was digest.Digest, err error) {
+	if err := checkTagNames(repo, tag); err != nil {
+		return "", err
+	}
+	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
+		if _, err := t.repository(ctx, repo); err != nil {
+			return err
+		}
+		old, err := t.tag(ctx, repo, tag)
+		if err != nil {
+			return err
+		}
+		if was = old.Digest; d != "" && d != was {
+			return errs.New(errs.Conflict, "tag %s of %s is %s", tag, repo, was)
+		}
+		tags, err := list(ctx, t.runner, listTagsOf, []any{repo, string(was)}, text[string])
+		if err != nil {
+			return err
+		}
+		if len(tags) > 1 {
+			return t.deleteTag(ctx, repo, tag, was, at)
+		}
+		_, err = t.deleteManifest(ctx, repo, was, at)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("delete image %s:%s: %w", repo, tag, err)
+	}
+	return was, nil
+}
+
 // DeleteManifest deletes a manifest with the tags that are it, which it returns. What
 // it names stays, until a sweep finds that nothing else does.
 // Errors: errs.RepoUnknown, errs.ManifestUnknown, errs.ImageReferenced if an index of

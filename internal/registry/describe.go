@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -17,7 +16,6 @@ import (
 const (
 	describeRegistry     = "ecr:DescribeRegistry"
 	describeRepositories = "ecr:DescribeRepositories"
-	listTags             = "ecr:ListTagsForResource"
 )
 
 // emptyConfig is the config of an artifact that says by its artifactType what it is.
@@ -35,13 +33,6 @@ const (
 	TaggedImages   = meta.TaggedImages
 	UntaggedImages = meta.UntaggedImages
 )
-
-// Repository is a repository as it is described.
-type Repository struct {
-	Name    string
-	ARN     string
-	Created time.Time
-}
 
 // Image is a manifest or index as it is described.
 type Image struct {
@@ -84,13 +75,6 @@ func (r *Registry) Repositories(ctx context.Context, c iam.Caller, names []strin
 	return repos, last.Name, nil
 }
 
-// DescribeTags decides whether c may know of a repository's resource tags. There are
-// none. Errors: as Repositories.
-func (r *Registry) DescribeTags(ctx context.Context, c iam.Caller, repo string) error {
-	_, err := r.described(ctx, c, listTags, repo)
-	return err
-}
-
 // page cuts a list that may have one more than limit. last is the last that is left
 // if there are more, the zero value if there are not. A limit of 0 is a list of none.
 func page[T any](rows []T, limit int) (cut []T, last T) {
@@ -98,10 +82,6 @@ func page[T any](rows []T, limit int) (cut []T, last T) {
 		last = rows[limit-1]
 	}
 	return rows[:min(len(rows), limit)], last
-}
-
-func (r *Registry) repository(row meta.Repository) Repository {
-	return Repository{row.Name, r.ARN(row.Name), row.Created}
 }
 
 // described returns a repository that is there, after the decision whether c may do
@@ -114,7 +94,7 @@ func (r *Registry) described(ctx context.Context, c iam.Caller, action, repo str
 	}
 	row, err := r.db.DescribeRepository(ctx, name)
 	if errs.CodeOf(err) == errs.RepoUnknown {
-		return row, errs.New(errs.RepoUnknown, "The repository with name '%s' does not exist in the registry with id '%s'", repo, r.id)
+		return row, r.unknown(repo)
 	}
 	return row, err
 }

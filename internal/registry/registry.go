@@ -82,6 +82,7 @@ type Registry struct {
 func New(o Options) *Registry {
 	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB, store: o.Store, uploads: o.Uploads}
 	r.rules.Store(o.Rules)
+	r.db.NewRepositories(r.fresh)
 	return r
 }
 
@@ -152,17 +153,21 @@ func (r *Registry) open(c iam.Caller, rl *rule.Rule, name string) bool {
 // left returns a repository whose rule is gone: what it holds is served, as it was
 // before. Errors: errs.RepoUnknown.
 func (r *Registry) left(ctx context.Context, repo string) (pullthrough.Scope, error) {
-	_, err := r.db.DescribeRepository(ctx, repo)
+	row, err := r.db.DescribeRepository(ctx, repo)
 	if errs.CodeOf(err) == errs.RepoUnknown {
 		return pullthrough.Scope{}, errs.New(errs.RepoUnknown, "repository %s does not exist, and no pull through cache rule has a prefix of its name", repo)
 	}
 	if err != nil {
 		return pullthrough.Scope{}, err
 	}
+	why := "no pull through cache rule has a prefix of its name"
+	if row.Kind == meta.Own {
+		why = "it was not pushed there"
+	}
 	return pullthrough.Scope{
 		Rule:       &rule.Rule{Window: rule.Never, Prefetch: rule.PrefetchOff},
 		Repository: repo,
-		NoUpstream: errs.New(errs.ManifestUnknown, "no pull through cache rule has a prefix of its name"),
+		NoUpstream: errs.New(errs.ManifestUnknown, "%s", why),
 	}, nil
 }
 
@@ -172,6 +177,9 @@ func (r *Registry) left(ctx context.Context, repo string) (pullthrough.Scope, er
 func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*Manifest, error) {
 	s, err := r.find(ctx, c, iam.BatchGetImage, repo)
 	if err != nil {
+		return nil, err
+	}
+	if s.Rule, err = r.settled(ctx, s.Rule, s.Repository, ref.Tag); err != nil {
 		return nil, err
 	}
 	a, err := r.cache.Manifest(ctx, s, ref)
@@ -224,6 +232,9 @@ func (r *Registry) Check(ctx context.Context, c iam.Caller, repo, tag string) (C
 	if _, err := oci.ParseTag(tag); err != nil {
 		return CheckResult{}, err
 	}
+	if s.Rule, err = r.settled(ctx, s.Rule, s.Repository, tag); err != nil {
+		return CheckResult{}, err
+	}
 	return r.cache.CheckNow(ctx, s, tag)
 }
 
@@ -231,6 +242,9 @@ func (r *Registry) Check(ctx context.Context, c iam.Caller, repo, tag string) (C
 func (r *Registry) Explain(ctx context.Context, c iam.Caller, repo string, ref oci.Reference) (Explanation, error) {
 	s, err := r.find(ctx, c, iam.DescribeImages, repo)
 	if err != nil {
+		return Explanation{}, err
+	}
+	if s.Rule, err = r.settled(ctx, s.Rule, s.Repository, ref.Tag); err != nil {
 		return Explanation{}, err
 	}
 	x, err := r.cache.Explain(ctx, s, ref)

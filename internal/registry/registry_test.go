@@ -111,6 +111,10 @@ func call(t *testing.T, method reflect.Value, caller iam.Caller, repo string) er
 			args = append(args, reflect.ValueOf(digest.FromString("x")))
 		case reflect.TypeFor[string]():
 			args = append(args, reflect.ValueOf(repo))
+		case reflect.TypeFor[registry.NewRepository]():
+			args = append(args, reflect.ValueOf(registry.NewRepository{Name: repo, Tags: []rule.ResourceTag{{Key: "k"}}}))
+		case reflect.TypeFor[[]rule.ResourceTag]():
+			args = append(args, reflect.ValueOf([]rule.ResourceTag{{Key: "k"}}))
 		case reflect.TypeFor[[]string]():
 			args = append(args, reflect.ValueOf([]string{repo}))
 		case reflect.TypeFor[int]():

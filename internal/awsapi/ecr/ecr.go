@@ -54,10 +54,17 @@ func Service(o Options) awsapi.Service {
 type images interface {
 	Describe(ctx context.Context, c iam.Caller) error
 	Repositories(ctx context.Context, c iam.Caller, names []string, after string, limit int) (repos []registry.Repository, next string, err error)
-	DescribeTags(ctx context.Context, c iam.Caller, repo string) error
+	CreateRepository(ctx context.Context, c iam.Caller, in registry.NewRepository) (registry.Repository, error)
+	DeleteRepository(ctx context.Context, c iam.Caller, repo string, force bool) (registry.Repository, error)
+	PutImageTagMutability(ctx context.Context, c iam.Caller, repo, mutability string, exclusions []string) (registry.Repository, error)
+	ResourceTags(ctx context.Context, c iam.Caller, repo string) ([]rule.ResourceTag, error)
+	TagResource(ctx context.Context, c iam.Caller, repo string, tags []rule.ResourceTag) error
+	UntagResource(ctx context.Context, c iam.Caller, repo string, keys []string) error
 	ImageIDs(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after registry.ImageID, limit int) (ids []registry.ImageID, next registry.ImageID, err error)
 	Images(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after digest.Digest, limit int) (images []registry.Image, next digest.Digest, err error)
 	NamedImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.Image, error)
+	DeleteImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) (deleted []registry.ImageID, failures []registry.ImageFailure, err error)
+	Layers(ctx context.Context, c iam.Caller, repo string, digests []string) ([]*rule.Blob, error)
 }
 
 // rules is what they ask of *admin.Admin.
@@ -67,6 +74,10 @@ type rules interface {
 	UpdateRule(ctx context.Context, c iam.Caller, prefix, credential, customRole string) (*rule.Rule, error)
 	DeleteRule(ctx context.Context, c iam.Caller, prefix string) (*rule.Rule, error)
 	ValidateRule(ctx context.Context, c iam.Caller, prefix string) (r *rule.Rule, failure string, err error)
+	CreateTemplate(ctx context.Context, c iam.Caller, in admin.TemplateInput) (*rule.Template, error)
+	Templates(ctx context.Context, c iam.Caller, prefixes []string, after string, limit int) (templates []*rule.Template, next string, err error)
+	UpdateTemplate(ctx context.Context, c iam.Caller, in admin.TemplateInput) (*rule.Template, error)
+	DeleteTemplate(ctx context.Context, c iam.Caller, prefix string) (*rule.Template, error)
 }
 
 // tokens is what they ask of *auth.Auth.
@@ -101,17 +112,32 @@ func newService(o Options, i images, r rules, t tokens) awsapi.Service {
 // built returns the operations that do something.
 func (s *service) built() map[string]handler {
 	return map[string]handler{
-		"GetAuthorizationToken":         handle(s.getAuthorizationToken, nil),
-		"DescribeRegistry":              handle(s.describeRegistry, nil),
-		"DescribeRepositories":          handle(s.describeRepositories, nil),
-		"ListTagsForResource":           handle(s.listTags, nil),
-		"ListImages":                    handle(s.listImages, nil),
-		"DescribeImages":                handle(s.describeImages, nil),
+		"GetAuthorizationToken": handle(s.getAuthorizationToken, nil),
+		"DescribeRegistry":      handle(s.describeRegistry, nil),
+
+		"CreateRepository":      handle(s.createRepository, tagFailures),
+		"DescribeRepositories":  handle(s.describeRepositories, nil),
+		"DeleteRepository":      handle(s.deleteRepository, nil),
+		"PutImageTagMutability": handle(s.putMutability, nil),
+		"ListTagsForResource":   handle(s.listTags, nil),
+		"TagResource":           handle(s.tagResource, tagFailures),
+		"UntagResource":         handle(s.untagResource, nil),
+
+		"ListImages":                  handle(s.listImages, nil),
+		"DescribeImages":              handle(s.describeImages, nil),
+		"BatchDeleteImage":            handle(s.deleteImages, nil),
+		"BatchCheckLayerAvailability": handle(s.checkLayers, nil),
+
 		"CreatePullThroughCacheRule":    handle(s.createRule, ruleFailures),
 		"DescribePullThroughCacheRules": handle(s.describeRules, ruleFailures),
 		"UpdatePullThroughCacheRule":    handle(s.updateRule, ruleFailures),
 		"DeletePullThroughCacheRule":    handle(s.deleteRule, ruleFailures),
 		"ValidatePullThroughCacheRule":  handle(s.validateRule, ruleFailures),
+
+		"CreateRepositoryCreationTemplate":    handle(s.createTemplate, templateFailures),
+		"DescribeRepositoryCreationTemplates": handle(s.describeTemplates, templateFailures),
+		"UpdateRepositoryCreationTemplate":    handle(s.updateTemplate, templateFailures),
+		"DeleteRepositoryCreationTemplate":    handle(s.deleteTemplate, templateFailures),
 	}
 }
 

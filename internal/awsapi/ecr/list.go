@@ -81,46 +81,10 @@ func (s *service) describeRepositories(ctx context.Context, c *awsapi.Call, in D
 	}
 	out := &DescribeRepositoriesResponse{Repositories: []Repository{}}
 	for _, r := range repos {
-		out.Repositories = append(out.Repositories, s.repository(r))
+		out.Repositories = append(out.Repositories, *s.repository(r))
 	}
 	out.NextToken, err = s.token(op, filter, next)
 	return out, err
-}
-
-// repository has what Terraform takes for drift where it is left out.
-func (s *service) repository(r registry.Repository) Repository {
-	return Repository{
-		RepositoryArn:              r.ARN,
-		RegistryId:                 s.id,
-		RepositoryName:             r.Name,
-		RepositoryUri:              s.host + "/" + r.Name,
-		CreatedAt:                  awsapi.Time{Time: r.Created},
-		ImageTagMutability:         "MUTABLE",
-		ImageScanningConfiguration: &ImageScanningConfiguration{ScanOnPush: new(false)},
-		EncryptionConfiguration:    &EncryptionConfiguration{EncryptionType: "AES256"},
-	}
-}
-
-// repositoryARN is the form of a repository's ARN.
-var repositoryARN = regexp.MustCompile(`^arn:aws:ecr:([a-z0-9-]+):([0-9]{12}):repository/(.+)$`)
-
-// listTags tells that a repository has no resource tags: they cannot be set yet.
-// Terraform asks for them with each look at a repository.
-func (s *service) listTags(ctx context.Context, c *awsapi.Call, in ListTagsForResourceRequest) (*ListTagsForResourceResponse, error) {
-	arn := repositoryARN.FindStringSubmatch(in.ResourceArn)
-	invalid := errs.New(errs.ParamInvalid, "%s", problem("resourceArn", "Invalid ARN"))
-	if arn == nil || arn[1] != s.region {
-		return nil, invalid
-	}
-	c.About(arn[3], "")
-	if err := s.elsewhere(arn[3], arn[2]); err != nil {
-		return nil, err
-	}
-	err := s.images.DescribeTags(ctx, c.Caller, arn[3])
-	if errs.CodeOf(err) == errs.NameInvalid {
-		return nil, invalid
-	}
-	return &ListTagsForResourceResponse{}, err
 }
 
 // tagged is a filter's tagStatus. none says that no image has the imageStatus that

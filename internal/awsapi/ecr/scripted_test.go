@@ -23,7 +23,51 @@ import (
 // script answers everything with an error, or with little if that is nil.
 type script struct{ err error }
 
-func (s *script) DescribeTags(context.Context, iam.Caller, string) error { return s.err }
+func (s *script) CreateRepository(context.Context, iam.Caller, registry.NewRepository) (registry.Repository, error) {
+	return registry.Repository{}, s.err
+}
+
+func (s *script) DeleteRepository(context.Context, iam.Caller, string, bool) (registry.Repository, error) {
+	return registry.Repository{}, s.err
+}
+
+func (s *script) PutImageTagMutability(context.Context, iam.Caller, string, string, []string) (registry.Repository, error) {
+	return registry.Repository{}, s.err
+}
+
+func (s *script) ResourceTags(context.Context, iam.Caller, string) ([]rule.ResourceTag, error) {
+	return nil, s.err
+}
+
+func (s *script) TagResource(context.Context, iam.Caller, string, []rule.ResourceTag) error {
+	return s.err
+}
+
+func (s *script) UntagResource(context.Context, iam.Caller, string, []string) error { return s.err }
+
+func (s *script) DeleteImages(context.Context, iam.Caller, string, []registry.ImageID) ([]registry.ImageID, []registry.ImageFailure, error) {
+	return nil, nil, s.err
+}
+
+func (s *script) Layers(context.Context, iam.Caller, string, []string) ([]*rule.Blob, error) {
+	return nil, s.err
+}
+
+func (s *script) CreateTemplate(context.Context, iam.Caller, admin.TemplateInput) (*rule.Template, error) {
+	return &rule.Template{}, s.err
+}
+
+func (s *script) Templates(context.Context, iam.Caller, []string, string, int) ([]*rule.Template, string, error) {
+	return nil, "", s.err
+}
+
+func (s *script) UpdateTemplate(context.Context, iam.Caller, admin.TemplateInput) (*rule.Template, error) {
+	return &rule.Template{}, s.err
+}
+
+func (s *script) DeleteTemplate(context.Context, iam.Caller, string) (*rule.Template, error) {
+	return &rule.Template{}, s.err
+}
 
 func (s *script) Describe(context.Context, iam.Caller) error { return s.err }
 
@@ -78,7 +122,8 @@ func TestDeclared(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(m.Operations)) {
 		t.Run(name, func(t *testing.T) {
 			input := m.good(t, m.Operations[name].Input.Shape).(map[string]any)
-			if name == "ListTagsForResource" { // the model does not say what an ARN is like
+			ofARN := slices.Contains([]string{"ListTagsForResource", "TagResource", "UntagResource"}, name)
+			if ofARN { // the model does not say what an ARN is like
 				input["resourceArn"] = "arn:aws:ecr:local:123456789012:repository/a/b"
 			}
 			in, err := json.Marshal(input)
@@ -104,7 +149,7 @@ func TestDeclared(t *testing.T) {
 				if !m.declares(name, exception) && !slices.Contains(common, exception) {
 					t.Errorf("%s: %s is not declared", code, exception)
 				}
-				own := code == errs.NameInvalid && name == "ListTagsForResource"
+				own := code == errs.NameInvalid && ofARN
 				if code != errs.Internal && !own && message != "words of "+code.String() {
 					t.Errorf("%s: message %q", code, message)
 				}
@@ -139,6 +184,16 @@ func TestNames(t *testing.T) {
 		{"DescribeImages", `{"repositoryName":"a/b"}`, errs.ManifestUnknown, "ImageNotFoundException"},
 		{"DescribeImages", `{"repositoryName":"a/b"}`, errs.Denied, "AccessDeniedException"},
 		{"GetAuthorizationToken", ``, errs.Internal, "ServerException"},
+		{"CreateRepository", `{"repositoryName":"a/b"}`, errs.RepoExists, "RepositoryAlreadyExistsException"},
+		{"CreateRepository", `{"repositoryName":"a/b"}`, errs.TagInvalid, "InvalidTagParameterException"},
+		{"CreateRepository", `{"repositoryName":"a/b"}`, errs.LimitExceeded, "TooManyTagsException"},
+		{"DeleteRepository", `{"repositoryName":"a/b"}`, errs.RepoNotEmpty, "RepositoryNotEmptyException"},
+		{"DeleteRepository", `{"repositoryName":"a/b"}`, errs.RepoUnknown, "RepositoryNotFoundException"},
+		{"PutImageTagMutability", `{"repositoryName":"a/b","imageTagMutability":"MUTABLE"}`, errs.RepoUnknown, "RepositoryNotFoundException"},
+		{"CreateRepositoryCreationTemplate", `{"prefix":"a","appliedFor":["CREATE_ON_PUSH"]}`, errs.TemplateExists, "TemplateAlreadyExistsException"},
+		{"UpdateRepositoryCreationTemplate", `{"prefix":"a"}`, errs.TemplateUnknown, "TemplateNotFoundException"},
+		{"UpdateRepositoryCreationTemplate", `{"prefix":"a"}`, errs.Conflict, "ValidationException"},
+		{"DeleteRepositoryCreationTemplate", `{"prefix":"a"}`, errs.TemplateUnknown, "TemplateNotFoundException"},
 	} {
 		behind.err = errs.New(tt.code, "words")
 		_, body := s.call(t, tt.op, tt.in)
