@@ -12,11 +12,15 @@ import (
 // ups the secrets that they name.
 func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Registry, ups *upstreams) error {
 	o := admin.Options{
-		DB:       w.db,
-		Keys:     keys,
-		ID:       w.Registry.ID,
-		Region:   w.Registry.Region,
-		Changed:  reg.SetRules,
+		DB:      w.db,
+		Keys:    keys,
+		ID:      w.Registry.ID,
+		Region:  w.Registry.Region,
+		Changed: reg.SetRules,
+
+		DeclaredTemplates: w.config.RepositoryTemplates(),
+		TemplatesChanged:  reg.SetTemplates,
+
 		Validate: ups.check,
 		Strict:   w.config.ECR.Strict,
 		Mirrors:  w.config.Mirrors,

@@ -80,6 +80,7 @@ func (k *checker) config() {
 	}
 	k.credentials()
 	k.rules()
+	k.templates()
 	k.upstreams()
 	k.mirrors()
 	for _, d := range []struct {

@@ -55,6 +55,12 @@ type Config struct {
 	// their prefix was created: ecr-public, kubernetes, quay and docker-hub.
 	Rules []Rule `yaml:"rules"`
 
+	// Repository creation templates that are managed here, as rules are: what a
+	// repository is like that a pull or a push makes. A push to a name that is no
+	// repository makes one only where a template says so. Repositories that are
+	// there stay as they are.
+	Templates []Template `yaml:"templates"`
+
 	// How closely weir keeps to Amazon ECR where that has limits of its own.
 	ECR ECR `yaml:"ecr"`
 
@@ -205,6 +211,34 @@ type Rule struct {
 	// that was pushed is checked like any other, and is the upstream's again once
 	// the upstream has another image of that name. Left out: deny.
 	Push string `yaml:"push"`
+}
+
+// Template is one repository creation template.
+type Template struct {
+	// The first part of the repositories' names that it is for; ROOT is for every
+	// name. Of several templates that are applied for what happens, the one with the
+	// longest prefix counts. Required.
+	Prefix string `yaml:"prefix"`
+
+	// PULL_THROUGH_CACHE (a rule's first pull makes a repository), CREATE_ON_PUSH (a
+	// push to a name that is no repository makes one), REPLICATION (nothing
+	// replicates yet). Required.
+	AppliedFor []string `yaml:"applied_for"`
+
+	// What it is for, in up to 256 characters.
+	Description string `yaml:"description"`
+
+	// MUTABLE, IMMUTABLE (a tag that is there stays what it is), or one of them for
+	// all tags but those in exclusions: MUTABLE_WITH_EXCLUSION,
+	// IMMUTABLE_WITH_EXCLUSION. An immutable tag of a rule's repository is not
+	// checked at the upstream once it is held. Left out: MUTABLE.
+	Mutability string `yaml:"mutability"`
+
+	// 1 to 5 patterns of tags, with up to two `*` each.
+	Exclusions []string `yaml:"exclusions"`
+
+	// Resource tags of the repositories, by key.
+	ResourceTags map[string]string `yaml:"resource_tags"`
 }
 
 // Credential is either username and password_file, or file.

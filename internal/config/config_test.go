@@ -84,6 +84,17 @@ func TestFull(t *testing.T) {
 	if diff := cmp.Diff(rules, c.RuleSet().Rules()); diff != "" {
 		t.Error(diff)
 	}
+	templates := []rule.Template{
+		{Prefix: rule.Root, AppliedFor: []string{rule.ForPullThrough}, Mutability: rule.Mutable},
+		{
+			Prefix: "team", AppliedFor: []string{rule.ForCreateOnPush, rule.ForPullThrough}, Description: "the team's own",
+			Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev-*", "latest"},
+			Tags: []rule.ResourceTag{{Key: "cost"}, {Key: "team", Value: "a"}},
+		},
+	}
+	if diff := cmp.Diff(templates, c.RepositoryTemplates()); diff != "" {
+		t.Error(diff)
+	}
 	if _, ok := c.Upstreams["registry-1.docker.io"]; !ok {
 		t.Errorf("upstreams has %v: docker.io means registry-1.docker.io", c.Upstreams)
 	}
