@@ -129,6 +129,7 @@ func TestMirrors(t *testing.T) {
 			t.Errorf("what docker pulled came again for another client: %s", line)
 		}
 	}
+	m.builds(t)
 	m.logged(t)
 	m.unlisted(t)
 
@@ -140,6 +141,22 @@ func TestMirrors(t *testing.T) {
 	m.pulls(t, "link down, podman with the upstream as fallback")
 	if got, _ := m.u.take(); len(got) > 0 {
 		t.Errorf("requests over a link that is down: %q", got)
+	}
+}
+
+// builds has BuildKit, the engine's own, take an image from the mirror. It says ns, too,
+// which dockerd itself does not.
+func (m *mirrored) builds(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM alpine:v1\nLABEL built=here\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.d.clean(t)
+	build := command{m.d.path, append(m.d.env, "DOCKER_BUILDKIT=1")}
+	build.ok(t, "build", "--progress", "plain", "--tag", "built", dir)
+	if got := strings.TrimSpace(m.d.runImage(t, "built")); got != hubGreeting {
+		t.Errorf("the built image prints %q, want %q", got, hubGreeting)
 	}
 }
 
