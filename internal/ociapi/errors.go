@@ -126,6 +126,10 @@ func writeError(w *httpx.ResponseWriter, r *http.Request, err error) {
 	if errors.As(err, &missing) {
 		out.status = http.StatusNotFound
 	}
+	var page pageError
+	if errors.As(err, &page) {
+		out.code = "PAGINATION_NUMBER_INVALID"
+	}
 	msg, detail := e.Msg, e.Detail
 	if e.Code == errs.Internal {
 		msg, detail = "internal error; the log has it under request ID "+w.ID(), nil

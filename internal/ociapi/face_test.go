@@ -30,10 +30,15 @@ import (
 // script is a registry that answers what it is told.
 type script struct {
 	ociapi.Pusher // nil: what pushes and deletes is not scripted
-	manifest *registry.Manifest
-	blob     *scriptedBlob
-	info     registry.BlobInfo
-	err      error
+	manifest      *registry.Manifest
+	blob          *scriptedBlob
+	info          registry.BlobInfo
+	err           error
+
+	tagList *registry.TagList
+	listed  *registry.ReferrerList
+	catalog []string
+	more    bool // names in the catalog
 
 	calls   []string
 	callers []iam.Caller
@@ -74,6 +79,21 @@ func (s *script) Blob(_ context.Context, c iam.Caller, repo string, d digest.Dig
 func (s *script) StatBlob(_ context.Context, c iam.Caller, repo string, d digest.Digest) (registry.BlobInfo, string, error) {
 	s.called("stat", c, repo, string(d))
 	return s.info, "up.example", s.err
+}
+
+func (s *script) Tags(_ context.Context, c iam.Caller, repo, after string, limit int) (*registry.TagList, error) {
+	s.called("tags", c, repo, fmt.Sprintf("%q %d", after, limit))
+	return s.tagList, s.err
+}
+
+func (s *script) Referrers(_ context.Context, c iam.Caller, repo string, q registry.ReferrerQuery) (*registry.ReferrerList, error) {
+	s.called("referrers", c, repo, fmt.Sprintf("%s %q %q %d", q.Subject, q.Types, q.After, q.Limit))
+	return s.listed, s.err
+}
+
+func (s *script) Catalog(_ context.Context, c iam.Caller, after string, limit int) ([]string, bool, error) {
+	s.called("catalog", c, fmt.Sprintf("%q", after), fmt.Sprint(limit))
+	return s.catalog, s.more, s.err
 }
 
 // scriptedBlob is a blob: held if it has content, else arriving.

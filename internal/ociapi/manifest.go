@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weir-registry/weir/internal/httpx"
 	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/registry"
 )
 
 // manifest answers GET and HEAD with the manifest's bytes as they came, whatever
@@ -18,18 +20,11 @@ func (f *face) manifest(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, 
 	if err != nil {
 		return err
 	}
-	w.Cache, w.Upstream = string(m.Source), m.Upstream
+	w.Upstream = m.Upstream
+	came(w, m.Source, m.Age, m.Warning)
 	h := w.Header()
 	h.Set("Docker-Content-Digest", string(m.Digest))
 	h.Set("Etag", etag(m.Digest))
-	cache := string(m.Source)
-	if m.Age >= 0 {
-		cache += fmt.Sprintf("; age=%d", int64(m.Age.Seconds()))
-	}
-	h.Set("X-Weir-Cache", cache)
-	if m.Warning != "" {
-		h.Set("Warning", warning(m.Warning))
-	}
 	if matches(r.Header.Values("If-None-Match"), etag(m.Digest)) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -42,6 +37,19 @@ func (f *face) manifest(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, 
 	}
 	_, err = w.Write(m.Raw)
 	return err
+}
+
+// came tells how an answer was come by, and why it may be old.
+func came(w *httpx.ResponseWriter, source registry.Source, age time.Duration, text string) {
+	w.Cache = string(source)
+	cache := string(source)
+	if age >= 0 {
+		cache += fmt.Sprintf("; age=%d", int64(age.Seconds()))
+	}
+	w.Header().Set("X-Weir-Cache", cache)
+	if text != "" {
+		w.Header().Set("Warning", warning(text))
+	}
 }
 
 // warning is a Warning header of the distribution specification, "Warnings": code

@@ -1,6 +1,5 @@
 // Package ociapi is the face for container clients: /v2/ of the OCI distribution
-// specification 1.1, as far as pulling goes. Pushing, deleting, tag lists,
-// referrers and the catalog answer UNSUPPORTED.
+// specification 1.1, and Docker's catalog beside it.
 //
 // It understands a URL once (Parse), finds out who is asking, calls the registry,
 // which decides, and writes the answer. It guarantees:
@@ -39,6 +38,7 @@ import (
 // puller is what this face asks of the registry: *registry.Registry as plane has it.
 type puller interface {
 	pusher
+	lister
 	Manifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*registry.Manifest, error)
 	Blob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (content, error)
 	StatBlob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (registry.BlobInfo, string, error)
@@ -133,11 +133,11 @@ func (f *face) answer(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, re
 	case Delete:
 		return f.remove(w, r, c, req)
 	case TagList:
-		return absent("listing tags is not built yet")
+		return f.tags(w, r, c, req)
 	case Referrers:
-		return absent("listing referrers is not built yet")
+		return f.referrers(w, r, c, req)
 	}
-	return absent("the catalog is not built yet")
+	return f.catalog(w, r, c, req)
 }
 
 // caller finds out who is asking, and in what circumstances. Errors:
