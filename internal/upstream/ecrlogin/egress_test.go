@@ -28,7 +28,7 @@ func TestEgress(t *testing.T) {
 		{name: "registry", host: registry, want: []string{"api.ecr.eu-west-1.amazonaws.com:443"}},
 		{name: "role", host: registry, role: role, want: []string{"api.ecr.eu-west-1.amazonaws.com:443", "sts.eu-west-1.amazonaws.com:443"}},
 		{name: "China", host: "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", role: role, want: []string{"api.ecr.cn-north-1.amazonaws.com.cn:443", "sts.cn-north-1.amazonaws.com.cn:443"}},
-		{name: "FIPS", host: "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", want: []string{"ecr-fips.us-gov-west-1.amazonaws.com:443"}},
+		{name: "FIPS", host: "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", want: []string{"api.ecr-fips.us-gov-west-1.amazonaws.com:443"}},
 		{name: "dual stack", host: registry, env: map[string]string{"AWS_USE_DUALSTACK_ENDPOINT": "true"}, want: []string{"ecr.eu-west-1.api.aws:443"}},
 		{
 			name: "a role by the profile", host: registry,
