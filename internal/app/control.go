@@ -18,6 +18,8 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		Region:   w.Registry.Region,
 		Changed:  reg.SetRules,
 		Validate: ups.check,
+		Egress:   ups.egress,
+		HeldOnly: w.config.HeldOnly,
 		Strict:   w.config.ECR.Strict,
 		Logger:   w.log,
 	}
