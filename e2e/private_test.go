@@ -133,6 +133,8 @@ func (n *network) serve(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.private.write(t, "docker/certs.d/"+ecrHost+"/ca.crt", string(ca))
+	n.private.write(t, "containerd/certs.d/"+ecrHost+"/ca.crt", string(ca))
+	n.private.write(t, "containerd/certs.d/"+ecrHost+"/hosts.toml", strings.ReplaceAll(criHosts, "HOST", ecrHost))
 	n.start(t)
 }
 
@@ -145,8 +147,10 @@ func (n *network) configure(t *testing.T, config string, names ...string) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.MkdirAll("/etc/docker", 0o755); err != nil { // dockerd makes it otherwise
-		t.Fatal(err)
+	for _, dir := range []string{"/etc/docker", "/etc/containerd"} { // the engines make them otherwise
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -234,12 +238,14 @@ func TestPrivateNetwork(t *testing.T) {
 		t.Errorf("the rule (-want +got):\n%s", diff)
 	}
 	n.d.clean(t)
-	if out, err := n.d.login(t, ecrHost, "AWS", n.aws.loginPassword(t)); err != nil {
+	password := n.aws.loginPassword(t)
+	if out, err := n.d.login(t, ecrHost, "AWS", password); err != nil {
 		t.Fatalf("docker login: %v\n%s", err, out)
 	}
 	n.pull(t, "first", "corp", first)
 	n.pull(t, "first", "now", first)
 	n.look(t, img)
+	pod := n.criCold(t, password)
 
 	if n.established(t, registryAddr) == 0 {
 		t.Error("weir keeps no connection to the upstream that could hang")
@@ -250,6 +256,7 @@ func TestPrivateNetwork(t *testing.T) {
 	n.restart(t)
 	n.outlives(t, "link down, weir restarted")
 	n.others(t, ecrHost+"/corp/"+repo+":"+tag)
+	n.criHeld(t, password, img.index, pod.index)
 	n.honest(t)
 	if got, _ := n.u.take(); len(got) > 0 {
 		t.Errorf("requests over a link that is down: %q", got)

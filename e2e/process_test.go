@@ -17,8 +17,9 @@ import (
 	"github.com/weir-registry/weir/internal/weirtest"
 )
 
-// clientLimit ends a client that hangs: far above what any of them needs.
-const clientLimit = 60 * time.Second
+// clientLimit ends a client that hangs: far above what any of them needs, Terraform
+// with its large provider on a busy machine too.
+const clientLimit = 5 * time.Minute
 
 // program finds a program of a Debian package. The folders of packages come
 // before PATH, where a machine may have another version.

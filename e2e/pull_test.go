@@ -178,6 +178,8 @@ func (s *scene) checks(t *testing.T) {
 		}
 		return nil
 	})
+	// On a slow machine the token's time may be over.
+	got = slices.DeleteFunc(got, func(line string) bool { return strings.HasPrefix(line, "200 token ") })
 	if diff := cmp.Diff([]string{"200 HEAD " + repo + "/manifests/" + tag}, got); diff != "" {
 		t.Errorf("a check of an unchanged tag (-want +got):\n%s", diff)
 	}

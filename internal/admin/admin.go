@@ -51,12 +51,14 @@ type Options struct {
 	// in for upstreams, and what each stands in for.
 	Mirrors map[string]string
 
-	Logger           *slog.Logger                                  // nil: slog.Default()
-	Changed          func(*rule.Set)                               // called with the rules at New, and after each change, one call at a time; nil: nobody is told
-	TemplatesChanged func(*rule.Templates)                         // as Changed, with the repository creation templates
-	Validate         func(ctx context.Context, r *rule.Rule) error // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused
-	Strict           bool                                          // only what ECR itself takes: its upstreams, its limits
-	Now              func() time.Time                              // nil: time.Now
+	Logger           *slog.Logger                                                   // nil: slog.Default()
+	Changed          func(*rule.Set)                                                // called with the rules at New, and after each change, one call at a time; nil: nobody is told
+	TemplatesChanged func(*rule.Templates)                                          // as Changed, with the repository creation templates
+	Validate         func(ctx context.Context, r *rule.Rule) error                  // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused
+	Egress           func(ctx context.Context, r *rule.Rule) ([]rule.Egress, error) // where a rule's upstream has weir go, and what is wrong with the rest; nil: UpstreamHosts is refused
+	HeldOnly         bool                                                           // no upstream is asked, whatever the rules say
+	Strict           bool                                                           // only what ECR itself takes: its upstreams, its limits
+	Now              func() time.Time                                               // nil: time.Now
 }
 
 // Admin is the control plane of the one registry that a weir serves. It is safe for

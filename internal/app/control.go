@@ -22,6 +22,8 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		TemplatesChanged:  reg.SetTemplates,
 
 		Validate: ups.check,
+		Egress:   ups.egress,
+		HeldOnly: w.config.HeldOnly,
 		Strict:   w.config.ECR.Strict,
 		Mirrors:  w.config.Mirrors,
 		Logger:   w.log,

@@ -108,6 +108,16 @@ func (u *upstreams) check(ctx context.Context, r *rule.Rule) error {
 	return u.registry(r).Login(ctx)
 }
 
+// egress returns where a rule's upstream has weir go. It asks nobody.
+func (u *upstreams) egress(ctx context.Context, r *rule.Rule) ([]rule.Egress, error) {
+	all, err := u.client.Egress(r.Upstream, r.Kind)
+	if err != nil || r.Kind != rule.ECR || r.Credential != "" {
+		return all, err
+	}
+	login, err := ecrlogin.New(ecrlogin.Options{Host: r.Upstream, Role: r.CustomRole, Logger: u.log}).Egress(ctx)
+	return append(all, login...), err
+}
+
 func (u *upstreams) close() error {
 	u.client.Close()
 	return nil

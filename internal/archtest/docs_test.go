@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,4 +109,93 @@ func TestUpstreamsDocument(t *testing.T) {
 	if rows < 4 || len(blocks) < 8 {
 		t.Errorf("only %d rows and %d configurations found", rows, len(blocks))
 	}
+}
+
+var (
+	quoted      = regexp.MustCompile("`([^`]+)`")
+	placeholder = regexp.MustCompile(`<\w+>`)
+)
+
+// The tables of realms and hosts of blobs in docs/upstreams.md say what the code does.
+func TestUpstreamsTables(t *testing.T) {
+	text := document(t, "docs/upstreams.md")
+	var kinds []rule.Kind
+	for _, row := range rows(t, text, "| kind | upstream | realm | credential | blobs come from |\n|---|---|---|---|---|\n") {
+		kind := rule.Kind(strings.Trim(row[0], "`"))
+		kinds = append(kinds, kind)
+		host := quoted.FindStringSubmatch(row[1])
+		if host == nil {
+			host = []string{"", "any.other.example"}
+		}
+		compareHosts(t, kind, host[1], row[2], row[4])
+	}
+	sort := func(k []rule.Kind) []rule.Kind { slices.Sort(k); return k }
+	if diff := cmp.Diff(sort(rule.Kinds()), sort(kinds)); diff != "" {
+		t.Errorf("kinds (-code +document):\n%s", diff)
+	}
+	others := rows(t, text, "| host | realm | blobs come from |\n|---|---|---|\n")
+	for _, row := range others {
+		for _, host := range quoted.FindAllStringSubmatch(row[0], -1) {
+			compareHosts(t, rule.Generic, host[1], row[1], row[2])
+		}
+	}
+	if len(others) < 4 {
+		t.Errorf("only %d other registries found", len(others))
+	}
+}
+
+// compareHosts compares two cells of a row with the code. host may have placeholders,
+// which mean the same in the cells; those that only the cells have are unknown to it.
+func compareHosts(t *testing.T, kind rule.Kind, host, realm, blobs string) {
+	t.Helper()
+	example := map[string]string{"<account>": "123456789012", "<region>": "eu-central-1", "<name>": "acme"}
+	fill := func(s string) string {
+		return placeholder.ReplaceAllStringFunc(s, func(p string) string {
+			switch {
+			case p == "<host>":
+				return placeholder.ReplaceAllStringFunc(host, func(p string) string { return example[p] })
+			case strings.Contains(host, p):
+				return example[p]
+			}
+			return "*"
+		})
+	}
+	type known struct {
+		Realm string
+		Blobs []string
+	}
+	var want known
+	if m := quoted.FindStringSubmatch(realm); m != nil {
+		want.Realm = fill(m[1])
+	}
+	for _, m := range quoted.FindAllStringSubmatch(blobs, -1) {
+		want.Blobs = append(want.Blobs, fill(m[1]))
+	}
+	at := fill(host)
+	if diff := cmp.Diff(want, known{kind.Realm(at), kind.BlobHosts(at)}); diff != "" {
+		t.Errorf("%s at %s (-document +code):\n%s", kind, at, diff)
+	}
+}
+
+// rows returns the cells of the table below a head.
+func rows(t *testing.T, text, head string) [][]string {
+	t.Helper()
+	_, table, ok := strings.Cut(text, head)
+	if !ok {
+		t.Fatalf("no table with the head %s", head)
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	columns := strings.Count(head[:strings.Index(head, "\n")], "|") - 1
+	var all [][]string
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != columns {
+			t.Fatalf("row %q has %d cells", line, len(cells))
+		}
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		all = append(all, cells)
+	}
+	return all
 }

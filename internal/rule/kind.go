@@ -54,8 +54,9 @@ func (k Kind) FixedHost() string {
 	return ""
 }
 
-// ecrHost is the form of Amazon ECR's registry hosts, as its own clients check it.
-var ecrHost = regexp.MustCompile(`^\d{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9][a-z0-9-]*\.(amazonaws\.(com|com\.cn|eu)|on\.(aws|amazonwebservices\.com\.cn))$`)
+// ecrHost is the form of Amazon ECR's registry hosts, as its own clients check it, with
+// region and domain.
+var ecrHost = regexp.MustCompile(`^\d{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9][a-z0-9-]*)\.(amazonaws\.(?:com|com\.cn|eu)|on\.(?:aws|amazonwebservices\.com\.cn))$`)
 
 // KindOf returns the kind of an upstream host.
 func KindOf(host string) Kind {

@@ -19,12 +19,17 @@ type challenge struct {
 // known are the challenges of public registries, so that the first request has its
 // token. A registry that is not here is asked once to learn its challenge.
 var known = map[rule.Kind]challenge{
-	rule.DockerHub:  {"bearer", "https://auth.docker.io/token", "registry.docker.io", ""},
-	rule.ECRPublic:  {"bearer", "https://public.ecr.aws/token/", "public.ecr.aws", ""},
-	rule.GitHub:     {"bearer", "https://ghcr.io/token", "ghcr.io", ""},
-	rule.GitLab:     {"bearer", "https://gitlab.com/jwt/auth", "container_registry", ""},
-	rule.Chainguard: {"bearer", "https://cgr.dev/token", "cgr.dev", ""},
+	rule.DockerHub:  bearer(rule.DockerHub, "registry.docker.io"),
+	rule.ECRPublic:  bearer(rule.ECRPublic, "public.ecr.aws"),
+	rule.GitHub:     bearer(rule.GitHub, "ghcr.io"),
+	rule.GitLab:     bearer(rule.GitLab, "container_registry"),
+	rule.Chainguard: bearer(rule.Chainguard, "cgr.dev"),
 	rule.ECR:        {scheme: "basic"},
+}
+
+// bearer is the challenge of a kind that has one host.
+func bearer(k rule.Kind, service string) challenge {
+	return challenge{"bearer", k.Realm(k.FixedHost()), service, ""}
 }
 
 // challenge returns what is known of an origin: learned, or built in for the kind's

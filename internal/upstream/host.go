@@ -31,6 +31,7 @@ type host struct {
 	endpoints []*endpoint
 	exact     map[string]bool // host:port that configuration lists: the guard lets them through
 	names     map[string]bool // hosts that redirects may lead to at any port
+	allowed   []string        // what is listed for redirects and realms alone, as it is written
 	realms    []*url.URL      // that may have the credential
 	proxy     func(*url.URL) (*url.URL, error)
 	direct    pool
@@ -87,6 +88,7 @@ func newHost(c *Client, name string, o Host) (*host, error) {
 		h.exact[address(u)] = true
 		h.realms = append(h.realms, u)
 	}
+	h.allowed = o.AllowHosts
 	for _, s := range o.AllowHosts {
 		if err := rule.ValidHost(s); err != nil {
 			return nil, bad("allowed host: %s", errs.As(err).Msg)

@@ -5,23 +5,17 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
-	"sync/atomic"
 )
 
-// Ports that FreePort gives: below those that systems give to outgoing connections
-// and to listeners at port 0, so that nobody is given one between its choice and its use.
-const firstPort, ports = 10000, 20000
-
-var lastPort atomic.Uint32
-
-func init() { lastPort.Store(rand.Uint32N(ports)) }
-
 // FreePort returns a port of a loopback address on which nothing listens, for a
-// server that has to know its address before it listens or keeps it over restarts.
-// It gives each port once in 20,000 calls.
+// server that has to know its address before it listens or keeps it over restarts. It
+// is below the ports that systems give to outgoing connections and to listeners at
+// port 0, so that nobody is given it between its choice and its use, and it is picked
+// at random, so that two tests do not pick the same in that time.
 func FreePort(host string) (string, error) {
+	const first, ports = 10000, 20000
 	for range ports {
-		port := strconv.Itoa(int(firstPort + lastPort.Add(1)%ports))
+		port := strconv.Itoa(first + rand.IntN(ports))
 		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 		if err == nil {
 			return port, l.Close()

@@ -20,6 +20,8 @@ type folk struct {
 	keys  []admin.Key
 	err   error
 	calls []string
+
+	upstreams []admin.Upstream
 }
 
 func (f *folk) Mirrors(_ context.Context, c iam.Caller) (map[string]string, error) {
@@ -61,6 +63,10 @@ func (f *folk) SetKeyActive(_ context.Context, c iam.Caller, id string, active b
 
 func (f *folk) DeleteKey(_ context.Context, c iam.Caller, id string) error {
 	return f.called("delete key %s by %s", id, c.Name)
+}
+
+func (f *folk) UpstreamHosts(_ context.Context, c iam.Caller, prefixes []string) ([]admin.Upstream, error) {
+	return f.upstreams, f.called("hosts of %q by %s", prefixes, c.Name)
 }
 
 func TestUsers(t *testing.T) {

@@ -1,6 +1,7 @@
 // Package weir has the operations that ECR has none of, under the target prefix
-// Weir_20261125: Explain and CheckNow of images, ListMirrors, and users with their
-// policies and access keys. They are signed for ecr, as ECR's are, or for weir.
+// Weir_20261125: Explain and CheckNow of images, ListMirrors, the hosts that upstreams
+// need, and users with their policies and access keys. They are signed for ecr, as ECR's
+// are, or for weir.
 //
 // Who may do what is decided below it, in registry and admin. An access key's secret
 // is told once, by CreateKey, and is nowhere in a log.
@@ -28,13 +29,20 @@ type plane interface {
 type operations struct {
 	reg    plane
 	people people
+	rules  rules
+}
+
+// control is the control plane: *admin.Admin.
+type control interface {
+	people
+	rules
 }
 
 // Service returns the operations on a registry and its control plane.
 func Service(reg *registry.Registry, a *admin.Admin) awsapi.Service { return service(reg, a) }
 
-func service(reg plane, p people) awsapi.Service {
-	o := operations{reg, p}
+func service(reg plane, a control) awsapi.Service {
+	o := operations{reg, a, a}
 	return awsapi.Service{
 		Name:    "weir",
 		Target:  "Weir_20261125",
@@ -43,7 +51,8 @@ func service(reg plane, p people) awsapi.Service {
 			"Explain":  awsapi.JSON(o.explain),
 			"CheckNow": awsapi.JSON(o.checkNow),
 
-			"ListMirrors": awsapi.JSON(o.listMirrors),
+			"ListMirrors":       awsapi.JSON(o.listMirrors),
+			"ListUpstreamHosts": awsapi.JSON(o.listUpstreamHosts),
 
 			"CreateUser":    awsapi.JSON(o.createUser),
 			"ListUsers":     awsapi.JSON(o.listUsers),

@@ -134,16 +134,9 @@ func (l *Login) Refused() {
 func (l *Login) ask(ctx context.Context) (password, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var options []func(*config.LoadOptions) error
-	if region, fips := regionOf(l.o.Host); region != "" {
-		options = append(options, config.WithRegion(region))
-		if fips {
-			options = append(options, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
-		}
-	}
-	c, err := config.LoadDefaultConfig(ctx, options...)
+	c, err := l.load(ctx)
 	if err != nil {
-		return password{}, l.words("read the AWS configuration", err)
+		return password{}, err
 	}
 	if l.o.Role != "" {
 		role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(c), l.o.Role, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = "weir" })
@@ -164,6 +157,23 @@ func (l *Login) ask(ctx context.Context) (password, error) {
 		return password{}, l.nonsense()
 	}
 	return password{user, secret, given, *data.ExpiresAt}, nil
+}
+
+// load reads what the SDK is told: the environment, the shared files, and the
+// registry's region. It asks nobody.
+func (l *Login) load(ctx context.Context) (aws.Config, error) {
+	var options []func(*config.LoadOptions) error
+	if region, fips := regionOf(l.o.Host); region != "" {
+		options = append(options, config.WithRegion(region))
+		if fips {
+			options = append(options, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
+		}
+	}
+	c, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return aws.Config{}, l.words("read the AWS configuration", err)
+	}
+	return c, nil
 }
 
 // host is the form of ECR's own hosts, with FIPS and region.
