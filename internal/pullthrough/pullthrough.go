@@ -124,7 +124,10 @@ type Cache struct {
 	listed  quotas // of lists
 	answers answers
 	sizes   sizes
-	heads   headless
+	heads   hosts // that answer GET but not HEAD
+
+	rangeless hosts // that answer a range of a blob by all of it
+
 	budgets budgets
 	recent  recent
 	rules   rules
