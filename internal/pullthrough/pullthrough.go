@@ -6,10 +6,12 @@
 //   - One upstream transfer of a blob per (upstream host, digest) at a time,
 //     whatever the number of clients; each reads what has arrived at its own pace,
 //     and a client that leaves stops nothing.
-//   - Bytes are never answered as whole unless they have their digest: the last
-//     chunk of a full answer is withheld until the digest holds, and a blob of one
-//     chunk until then altogether. A range that ends before the blob's end carries
-//     bytes as the upstream sent them, unless the rule says verify_ranges.
+//   - Bytes are never answered as whole unless they have their digest: one chunk
+//     of a blob, the last as a rule, is withheld from everybody until the digest
+//     holds, and a blob of one chunk until then altogether. Ranges carry bytes as
+//     the upstream sent them, unless the rule says verify_ranges.
+//   - A range far ahead of what has arrived does not wait for what is between, and
+//     is asked for once, whatever the number of clients.
 //   - A repository serves a blob only after this rule's upstream answered for it
 //     there with this rule's credential, or if the bytes are public.
 //   - A held tag is served whatever the upstream does, within Options.Wait.
