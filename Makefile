@@ -12,7 +12,7 @@ deps:; scripts/install-test-deps
 lint:; go vet ./... && go run $(STATICCHECK) ./...
 test-short: build; go test -short $(UNIT) ./cmd/weir
 test: deps build lint; go test -race -timeout 20m $(UNIT) && go test -count=1 -timeout 30m ./cmd/weir ./e2e && cd conformance && go test -count=1 .
-test-all: test demo; WEIR_MODEL_CHECKS=100 go test -count=1 -run TestModel ./internal/weirtest && scripts/fuzz 5s && WEIR_E2E_REGISTRY=$$(scripts/tool registry) WEIR_KILL_ROUNDS=100 go test -count=1 -timeout 40m ./e2e
+test-all: test demo; WEIR_MODEL_CHECKS=100 go test -count=1 -run TestModel ./internal/weirtest && scripts/tool --all && scripts/fuzz 5s && WEIR_E2E_CLIENTS=built WEIR_E2E_REGISTRY=$$(scripts/tool registry) WEIR_KILL_ROUNDS=100 go test -count=1 -timeout 40m ./e2e
 conformance: build; cd conformance && go test -count=1 -v .
 demo: build; go run ./demo $(WEIR_BIN)
 bench: build; bench/run
