@@ -190,6 +190,9 @@ func (c *Cache) spawn(f func(context.Context)) {
 type Scope struct {
 	Rule       *rule.Rule
 	Repository string // as rule.Set.Match returned it
+	// Own says that pushes made the repository: a tag is what it was pushed as, whole
+	// or not.
+	Own bool
 	// NoUpstream is why this caller may have what is held, but may not make weir
 	// ask the upstream; nil if it may. It is returned where that would be needed.
 	NoUpstream error

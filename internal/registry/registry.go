@@ -168,6 +168,7 @@ func (r *Registry) left(ctx context.Context, repo string) (pullthrough.Scope, er
 	return pullthrough.Scope{
 		Rule:       &rule.Rule{Window: rule.Never, Prefetch: rule.PrefetchOff},
 		Repository: repo,
+		Own:        row.Kind == meta.Own,
 		NoUpstream: errs.New(errs.ManifestUnknown, "%s", why),
 	}, nil
 }

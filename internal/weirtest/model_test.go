@@ -150,6 +150,7 @@ type answer struct {
 	status int
 	digest digest.Digest
 	place  string
+	source string
 	body   []byte
 }
 
@@ -175,7 +176,7 @@ func (m *model) ask(t T, method, path, contentType string, body []byte) answer {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
 	defer resp.Body.Close()
-	a := answer{status: resp.StatusCode, digest: digest.Digest(resp.Header.Get("Docker-Content-Digest")), place: resp.Header.Get("Location")}
+	a := answer{status: resp.StatusCode, digest: digest.Digest(resp.Header.Get("Docker-Content-Digest")), place: resp.Header.Get("Location"), source: resp.Header.Get("X-Weir-Cache")}
 	if a.body, err = io.ReadAll(resp.Body); err != nil {
 		t.Fatalf("%s %s: status %d, %v", method, path, a.status, err)
 	}
@@ -403,22 +404,22 @@ func (m *model) pullBlob(t T, name string, b int) {
 	m.given(t, fmt.Sprintf("pull of up/%s, blob %d", name, b), a, r.links[b], m.has[name].links[b] || m.open[b], m.blobs[b])
 	if a.status == http.StatusOK && !r.links[b] {
 		m.open[b] = true
-		r.links[b] = m.stored(t, name, b)
+		m.stored(t, name, b)
+		r.links[b] = true
 	}
 }
 
-// stored waits until a blob that a client has had is held: its last bytes go out
-// before it is.
-func (m *model) stored(t T, name string, b int) bool {
+// stored waits until a blob that a client has had is held, by its row too: its last
+// bytes go out before that.
+func (m *model) stored(t T, name string, b int) {
 	t.Helper()
-	m.up.Script(upstreamtest.Fault{Status: http.StatusServiceUnavailable})
-	defer m.network()
-	for range 200 {
-		if m.ask(t, http.MethodGet, "/v2/up/"+name+"/blobs/"+string(m.blob(b)), "", nil).status == http.StatusOK {
-			return true
+	for range 500 {
+		a := m.ask(t, http.MethodGet, "/v2/up/"+name+"/blobs/"+string(m.blob(b)), "", nil)
+		if a.source == "hit" {
+			return
 		}
 	}
-	return false // swept before it had a row
+	t.Fatalf("blob %d of up/%s does not come to be held", b, name)
 }
 
 func (m *model) network() {

@@ -43,3 +43,22 @@ func TestSweepBesideClients(t *testing.T) {
 	}
 	m.ask(t, http.MethodGet, layer, "", nil).want(t, "layer after a sweep", http.StatusNotFound)
 }
+
+// TestPushedTag: a tag is what it was pushed as last, though an older image of it is
+// whole and this one is not.
+func TestPushedTag(t *testing.T) {
+	m := newModel(t)
+	repo, image := modelOwn[0], m.things[0]
+	for _, b := range image.blobs {
+		m.upload(t, repo, b, 0)
+	}
+	m.push(t, repo, 0, "t")
+	m.same(t, repo)
+	m.deleteThing(t, repo, 1)
+	m.push(t, repo, 3, "t") // an index of it and of one that is not there
+	m.same(t, repo)
+	m.push(t, repo, 0, "u")
+	m.deleteBlob(t, repo, image.blobs[0])
+	m.push(t, repo, 3, "u")
+	m.same(t, repo)
+}
