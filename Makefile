@@ -4,14 +4,15 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 UNIT        = $(shell go list ./... | grep -v -e '/e2e$$' -e '/cmd/weir$$')
 export WEIR_BIN = $(CURDIR)/bin/weir
 
-.PHONY: run build deps lint test test-short test-all demo bench
+.PHONY: run build deps lint test test-short test-all conformance demo bench
 
 run: build; $(WEIR_BIN) serve
 build:; CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/weir
 deps:; scripts/install-test-deps
 lint:; go vet ./... && go run $(STATICCHECK) ./...
 test-short: build; go test -short $(UNIT) ./cmd/weir
-test: deps build lint; go test -race -timeout 20m $(UNIT) && go test -count=1 -timeout 30m ./cmd/weir ./e2e
-test-all: test demo; scripts/fuzz 5s && WEIR_E2E_REGISTRY=$$(scripts/tool registry) WEIR_KILL_ROUNDS=100 go test -count=1 -timeout 40m ./e2e
+test: deps build lint; go test -race -timeout 20m $(UNIT) && go test -count=1 -timeout 30m ./cmd/weir ./e2e && cd conformance && go test -count=1 .
+test-all: test demo; WEIR_MODEL_CHECKS=100 go test -count=1 -run TestModel ./internal/weirtest && scripts/tool --all && scripts/fuzz 5s && WEIR_E2E_CLIENTS=built WEIR_E2E_REGISTRY=$$(scripts/tool registry) WEIR_KILL_ROUNDS=100 go test -count=1 -timeout 40m ./e2e
+conformance: build; cd conformance && go test -count=1 -v .
 demo: build; go run ./demo $(WEIR_BIN)
 bench: build; bench/run

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +24,7 @@ anonymous:
 rules:
   - {prefix: docker-hub, upstream: docker.io, credential: right}
   - {prefix: corp, upstream: registry.example.com, credential: right}
+  - {prefix: closed, upstream: closed.example.com, credential: right}
 credentials:
   right: {username: upstream-user, password_file: right}
 upstreams:
@@ -32,6 +34,11 @@ upstreams:
     realms: ["http://tokens.example.com/token"]
     proxy: direct
   registry.example.com:
+    endpoints: ["http://registry.example.com"]
+    allow_hosts: ["blobs.example.com:80", "tokens.example.com:80"]
+    realms: ["http://tokens.example.com/token"]
+    proxy: direct
+  closed.example.com:
     endpoints: ["http://registry.example.com"]
     allow_hosts: ["blobs.example.com:80", "tokens.example.com:80"]
     realms: ["http://tokens.example.com/token"]
@@ -129,10 +136,12 @@ func TestMirrors(t *testing.T) {
 			t.Errorf("what docker pulled came again for another client: %s", line)
 		}
 	}
+	m.keyed(t)
 	m.builds(t)
 	m.logged(t)
 	m.unlisted(t)
 
+	m.u.take()
 	m.middle.set(t, "link", "set", "outside", "down")
 	m.forget(t)
 	m.pulls(t, "link down")
@@ -142,6 +151,26 @@ func TestMirrors(t *testing.T) {
 	if got, _ := m.u.take(); len(got) > 0 {
 		t.Errorf("requests over a link that is down: %q", got)
 	}
+}
+
+// keyed pulls what anonymous does not grant, with a key where docs/clients.md puts it.
+func (m *mirrored) keyed(t *testing.T) {
+	t.Helper()
+	ref := "closed.example.com/" + repo + ":" + tag
+	if out, err := m.ctr(t).run(t, "", append(hostsDir, ref)...); err == nil || !strings.Contains(out, "401 Unauthorized") {
+		t.Errorf("pull of what is not granted: %v\n%s", err, out)
+	}
+	id, secret, err := readKey(filepath.Join(m.dir, "data", "credentials"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "containerd/certs.d/closed.example.com/hosts.toml"
+	hosts, err := os.ReadFile(filepath.Join(m.private.etc, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.private.write(t, name, string(hosts)+"\n[header]\n  authorization = \"Basic "+base64.StdEncoding.EncodeToString([]byte(id+":"+secret))+"\"\n")
+	m.ctr(t).ok(t, append(hostsDir, ref)...)
 }
 
 // builds has BuildKit, the engine's own, take an image from the mirror. It says ns, too,

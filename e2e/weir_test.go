@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -47,10 +48,19 @@ timeouts: {check: 4s} # clients try three times what a hanging upstream does not
 // newServer starts weir for the first time and reads the key that it made.
 func newServer(t *testing.T, u *upstream) *server {
 	t.Helper()
+	return newWeir(t, map[string]string{"right": upstreamPassword + "\n", "wrong": "guessed"}, func(s *server) string {
+		return fmt.Sprintf(weirConfig, s.addr, s.dir, shortWindow, upstreamUser, u.front.addr, u.cdn.addr, u.realmHost())
+	})
+}
+
+// newWeir starts weir with a configuration, which may name the files beside it.
+func newWeir(t *testing.T, files map[string]string, config func(*server) string) *server {
+	t.Helper()
 	s := &server{addr: freeAddr(t, "127.0.0.1"), dir: t.TempDir()}
-	text := fmt.Sprintf(weirConfig, s.addr, s.dir, shortWindow, upstreamUser, u.front.addr, u.cdn.addr, u.realmHost())
-	for name, b := range map[string]string{"weir.yaml": text, "right": upstreamPassword + "\n", "wrong": "guessed"} {
-		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(b), 0o600); err != nil {
+	files = maps.Clone(files)
+	files["weir.yaml"] = config(s)
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,6 +29,9 @@ problem with its line. It asks no upstream and touches no data folder.`,
 			fmt.Fprintf(out, "%s has no problems: it listens on %s, keeps its data in %s, and has the rules\n", args[0], strings.Join(at, ", "), c.Data)
 			for _, r := range c.RuleSet().Rules() {
 				fmt.Fprintf(out, "  %s\n", r)
+			}
+			for _, host := range slices.Sorted(maps.Keys(c.Mirrors)) {
+				fmt.Fprintf(out, "and at %s it is a mirror of %s\n", host, c.Mirrors[host])
 			}
 			return nil
 		},

@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		serveCommand(), checkCommand(), certCommand(), versionCommand(),
-		ruleCommand(), upstreamCommand(), secretCommand(), userCommand(), keyCommand(), repoCommand(), imageCommand(),
+		ruleCommand(), upstreamCommand(), secretCommand(), userCommand(), keyCommand(), repoCommand(), imageCommand(), templateCommand(),
 		explainCommand(), checkNowCommand(), loginPasswordCommand(), clientConfigCommand(),
 	)
 	root.SetArgs(args)

@@ -1,9 +1,20 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
 
 func repoCommand() *cobra.Command {
-	return group("repo", "List the repositories", repoListCommand())
+	return group("repo", "List, create and delete repositories", repoListCommand(), repoCreateCommand(), repoDeleteCommand())
+}
+
+// repoMembers are a repository in ECR's operations.
+type repoMembers struct {
+	RepositoryName string  `json:"repositoryName"`
+	RepositoryURI  string  `json:"repositoryUri"`
+	CreatedAt      float64 `json:"createdAt"`
 }
 
 func repoListCommand() *cobra.Command {
@@ -18,11 +29,7 @@ func repoListCommand() *cobra.Command {
 			for {
 				var out struct {
 					page
-					Repositories []struct {
-						RepositoryName string  `json:"repositoryName"`
-						RepositoryURI  string  `json:"repositoryUri"`
-						CreatedAt      float64 `json:"createdAt"`
-					} `json:"repositories"`
+					Repositories []repoMembers `json:"repositories"`
 				}
 				if err := c.ecr(cmd.Context(), "DescribeRepositories", in, &out); err != nil {
 					return err
@@ -36,6 +43,74 @@ func repoListCommand() *cobra.Command {
 			}
 		},
 	}
+	c.flags(cmd)
+	return cmd
+}
+
+func repoCreateCommand() *cobra.Command {
+	var c client
+	var m mutability
+	cmd := &cobra.Command{
+		Use:   "create REPO",
+		Short: "Create a repository",
+		Long: `create makes a repository that images can be pushed to. Under a rule's prefix it is
+one of the cache, and takes no pushes unless the rule allows them.`,
+		Example: `  weir repo create team/app
+  weir repo create team/app --immutable --except latest`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			repository, err := c.repository(args[0])
+			if err != nil {
+				return err
+			}
+			in := struct {
+				mutabilityMembers
+				RepositoryName string `json:"repositoryName"`
+			}{m.members(), repository}
+			var out struct {
+				Repository repoMembers `json:"repository"`
+			}
+			if err := c.ecr(cmd.Context(), "CreateRepository", in, &out); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "created %s: push to %s\n", out.Repository.RepositoryName, out.Repository.RepositoryURI)
+			return err
+		},
+	}
+	m.flags(cmd)
+	c.flags(cmd)
+	return cmd
+}
+
+func repoDeleteCommand() *cobra.Command {
+	var c client
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "delete REPO",
+		Short: "Delete a repository",
+		Long: `delete takes a repository away, with its images if it has some and --force says so.
+What it frees on the disk goes later. What a rule caches is cached anew by the next pull.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			repository, err := c.repository(args[0])
+			if err != nil {
+				return err
+			}
+			in := struct {
+				RepositoryName string `json:"repositoryName"`
+				Force          bool   `json:"force"`
+			}{repository, force}
+			var out struct {
+				Repository repoMembers `json:"repository"`
+			}
+			if err := c.ecr(cmd.Context(), "DeleteRepository", in, &out); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "deleted %s\n", out.Repository.RepositoryName)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "also if it has images")
 	c.flags(cmd)
 	return cmd
 }

@@ -2,9 +2,10 @@ package ociapi
 
 import (
 	"fmt"
+	"mime/multipart"
 	"net/http"
+	"net/textproto"
 	"strconv"
-	"time"
 
 	"github.com/weir-registry/weir/internal/httpx"
 	"github.com/weir-registry/weir/internal/iam"
@@ -14,7 +15,7 @@ import (
 // blob answers GET and HEAD of a blob.
 func (f *face) blob(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req Request) error {
 	w.Action = iam.GetDownloadURLForLayer
-	if req.Head {
+	if req.Head || precondition(r, etag(req.Digest)) != 0 { // nothing need be fetched to answer
 		return f.statBlob(w, r, c, req)
 	}
 	b, err := f.reg.Blob(r.Context(), c, req.Repository, req.Digest)
@@ -23,9 +24,7 @@ func (f *face) blob(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req 
 	}
 	defer b.Close()
 	source, upstream := b.From()
-	if blobHeader(w, r, req, source, upstream) {
-		return nil
-	}
+	blobHeader(w, r, req, source, upstream)
 	size, err := length(r, b)
 	if err != nil {
 		return err
@@ -40,12 +39,7 @@ func (f *face) blob(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req 
 		return err
 	}
 	if len(spans) > 1 {
-		if held := b.Content(); held != nil {
-			r.Header.Set("Range", rangeHeader(spans)) // as understood here
-			http.ServeContent(w, r, "", time.Time{}, held)
-			return w.Err()
-		}
-		spans = nil // a server need not serve several; whole is right too
+		return writeParts(w, r, b, spans, size)
 	}
 	h := w.Header()
 	if len(spans) == 0 {
@@ -54,10 +48,54 @@ func (f *face) blob(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req 
 		return b.WriteRange(r.Context(), w, 0, -1)
 	}
 	s := spans[0]
-	h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", s.start, s.end-1, size))
+	h.Set("Content-Range", s.of(size))
 	h.Set("Content-Length", strconv.FormatInt(s.end-s.start, 10))
 	w.WriteHeader(http.StatusPartialContent)
 	return b.WriteRange(r.Context(), w, s.start, s.end)
+}
+
+// writeParts answers several ranges of a blob, held or arriving, in the order in
+// which they were asked for. Its length is known before the first byte.
+func writeParts(w *httpx.ResponseWriter, r *http.Request, b content, spans []span, size int64) error {
+	h := w.Header()
+	parts := multipart.NewWriter(w)
+	sum := counter(0)
+	dry := multipart.NewWriter(&sum)
+	if err := dry.SetBoundary(parts.Boundary()); err != nil {
+		return err
+	}
+	head := textproto.MIMEHeader{"Content-Type": h["Content-Type"]}
+	for _, s := range spans {
+		head.Set("Content-Range", s.of(size))
+		if _, err := dry.CreatePart(head); err != nil {
+			return err
+		}
+		sum += counter(s.end - s.start)
+	}
+	if err := dry.Close(); err != nil {
+		return err
+	}
+	h.Set("Content-Type", "multipart/byteranges; boundary="+parts.Boundary())
+	h.Set("Content-Length", strconv.FormatInt(int64(sum), 10))
+	w.WriteHeader(http.StatusPartialContent)
+	for _, s := range spans {
+		head.Set("Content-Range", s.of(size))
+		if _, err := parts.CreatePart(head); err != nil {
+			return err
+		}
+		if err := b.WriteRange(r.Context(), w, s.start, s.end); err != nil {
+			return err
+		}
+	}
+	return parts.Close()
+}
+
+// counter counts what is written to it.
+type counter int64
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }
 
 // length returns the blob's length, -1 where the answer goes without. It waits
@@ -88,16 +126,15 @@ func (f *face) statBlob(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, 
 	return nil
 }
 
-// blobHeader sets what GET and HEAD have in common, and answers 304 where the
-// client has the blob: it says whether it did.
+// blobHeader sets what GET and HEAD have in common, and answers where a
+// precondition does: it says whether it did.
 func blobHeader(w *httpx.ResponseWriter, r *http.Request, req Request, source registry.Source, upstream string) bool {
 	w.Cache, w.Upstream = string(source), upstream
 	h := w.Header()
 	h.Set("Docker-Content-Digest", string(req.Digest))
 	h.Set("Etag", etag(req.Digest))
 	h.Set("X-Weir-Cache", string(source))
-	if matches(r.Header.Values("If-None-Match"), etag(req.Digest)) {
-		w.WriteHeader(http.StatusNotModified)
+	if settled(w, r, etag(req.Digest)) {
 		return true
 	}
 	h.Set("Accept-Ranges", "bytes")

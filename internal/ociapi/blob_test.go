@@ -112,45 +112,101 @@ func checkBlobHeader(t *testing.T, h http.Header) {
 	}
 }
 
-// TestSeveralRanges: a held blob answers them in parts, an arriving one as a whole.
+// TestSeveralRanges: a blob answers them in parts, held or arriving.
 func TestSeveralRanges(t *testing.T) {
-	h := http.Header{"Range": {"bytes=0-1, 50-51, 200-, -3"}}
-	srv := start(t, &script{blob: &scriptedBlob{data: data, source: registry.Miss, content: bytes.NewReader(data)}})
-	resp, body, err := srv.do(t, "GET", blobAt, h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	safe(t, resp)
-	kind, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if resp.StatusCode != 206 || kind != "multipart/byteranges" || err != nil {
-		t.Fatalf("%d %s %v", resp.StatusCode, kind, err)
-	}
-	var got []string
-	for parts := multipart.NewReader(bytes.NewReader(body), params["boundary"]); ; {
-		p, err := parts.NextPart()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	for _, b := range []*scriptedBlob{{data: data, content: bytes.NewReader(data)}, {data: data}, {data: data, unknown: true}} {
+		b.source = registry.Miss
+		srv := start(t, &script{blob: b})
+		resp, body, err := srv.do(t, "GET", blobAt, http.Header{"Range": {"bytes=0-1, 50-51, 200-, -3"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := io.ReadAll(p)
-		if err != nil {
-			t.Fatal(err)
+		safe(t, resp)
+		kind, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+		if resp.StatusCode != 206 || kind != "multipart/byteranges" || err != nil || resp.ContentLength != int64(len(body)) {
+			t.Fatalf("%d %s %v, length %d of %d", resp.StatusCode, kind, err, resp.ContentLength, len(body))
 		}
-		got = append(got, p.Header.Get("Content-Type")+" "+p.Header.Get("Content-Range")+" "+string(text))
+		var got []string
+		for parts := multipart.NewReader(bytes.NewReader(body), params["boundary"]); ; {
+			p, err := parts.NextPart()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, p.Header.Get("Content-Type")+" "+p.Header.Get("Content-Range")+" "+string(text))
+		}
+		want := []string{
+			"application/octet-stream bytes 0-1/100 01", "application/octet-stream bytes 50-51/100 01", "application/octet-stream bytes 97-99/100 789",
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("parts (-want +got):\n%s", d)
+		}
+		if d := cmp.Diff([]string{"[0,2)", "[50,52)", "[97,100)"}, b.asked); d != "" {
+			t.Errorf("asked (-want +got):\n%s", d)
+		}
 	}
-	want := []string{
-		"application/octet-stream bytes 0-1/100 01", "application/octet-stream bytes 50-51/100 01", "application/octet-stream bytes 97-99/100 789",
+	b := &scriptedBlob{data: data, cut: 1, err: errCut}
+	if resp, _, err := start(t, &script{blob: b}).do(t, "GET", blobAt, http.Header{"Range": {"bytes=0-1,50-51"}}); err == nil || resp.StatusCode != 206 {
+		t.Errorf("cut: %v", err)
 	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("parts (-want +got):\n%s", d)
-	}
+}
 
-	srv = start(t, &script{blob: &scriptedBlob{data: data, source: registry.Miss}})
-	resp, body, err = srv.do(t, "GET", blobAt, h)
-	if err != nil || resp.StatusCode != 200 || !bytes.Equal(body, data) {
-		t.Errorf("arriving: %d, %d bytes, %v", resp.StatusCode, len(body), err)
+// TestHeadIsGet: HEAD has the header that GET has, with and without a condition; a
+// range is GET's alone. What a condition answers costs no download.
+func TestHeadIsGet(t *testing.T) {
+	tests := []struct {
+		name   string
+		header http.Header
+		status int
+		stat   bool // GET asks for no blob
+	}{
+		{"plain", nil, 200, false},
+		{"not ours", http.Header{"If-None-Match": {`"x"`}}, 200, false},
+		{"ours", http.Header{"If-None-Match": {`"` + string(dData) + `"`}}, 304, true},
+		{"must be ours", http.Header{"If-Match": {`"x", "` + string(dData) + `"`}}, 200, false},
+		{"must be there", http.Header{"If-Match": {"*"}}, 200, false},
+		{"must be another", http.Header{"If-Match": {`"x"`}}, 412, true},
+		{"weak is not strong", http.Header{"If-Match": {`W/"` + string(dData) + `"`}}, 412, true},
+		{"another first", http.Header{"If-Match": {`"x"`}, "If-None-Match": {"*"}}, 412, true},
+		{"dates", http.Header{"If-Modified-Since": {"Wed, 21 Oct 2065 07:28:00 GMT"}, "If-Unmodified-Since": {"Wed, 21 Oct 2015 07:28:00 GMT"}}, 200, false},
+		{"condition and range", http.Header{"If-None-Match": {"*"}, "Range": {"bytes=1-2"}}, 304, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := start(t, &script{
+				blob: &scriptedBlob{data: data, source: registry.Join},
+				info: registry.BlobInfo{Size: int64(len(data)), Source: registry.Join},
+			})
+			var headers []http.Header
+			for _, method := range []string{"GET", "HEAD"} {
+				resp, body, err := srv.do(t, method, blobAt, tt.header)
+				if err != nil {
+					t.Fatal(err)
+				}
+				safe(t, resp)
+				if resp.StatusCode != tt.status || tt.status != 200 && len(body) > 0 {
+					t.Errorf("%s: %d with %d bytes", method, resp.StatusCode, len(body))
+				}
+				if resp.Header.Get("Docker-Content-Digest") != string(dData) || tt.status == 200 && resp.Header.Get("Content-Length") != "100" {
+					t.Errorf("%s: header %v", method, resp.Header)
+				}
+				resp.Header.Del("Date")
+				resp.Header.Del("X-Request-Id")
+				headers = append(headers, resp.Header)
+			}
+			if d := cmp.Diff(headers[0], headers[1]); d != "" {
+				t.Errorf("HEAD's header is not GET's (-GET +HEAD):\n%s", d)
+			}
+			if stat := strings.HasPrefix(srv.script.calls[0], "stat "); stat != tt.stat {
+				t.Errorf("GET called %q", srv.script.calls[0])
+			}
+		})
 	}
 }
 

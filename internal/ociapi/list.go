@@ -117,6 +117,10 @@ func (f *face) referrers(w *httpx.ResponseWriter, r *http.Request, c iam.Caller,
 		}
 	}
 	l, err := f.reg.Referrers(r.Context(), c, req.Repository, ask)
+	if errs.CodeOf(err) == errs.RepoUnknown {
+		// 404 would say that there is no such API, and clients would go on with tags.
+		l, err = registry.NoReferrers(), nil
+	}
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ func TestLists(t *testing.T) {
 			map[string]string{"OCI-Filters-Applied": "artifactType",
 				"Link": "<" + about + "?artifactType=application%2Fsbom&last=" + strings.Replace(string(d256), ":", "%3A", 1) + `>; rel="next"`},
 			"referrers a " + string(d256) + ` ["application/sbom"] "" 500 by root`},
+		{"referrers in no repository", about, script{err: errs.New(errs.RepoUnknown, "no")}, index + `]}`, map[string]string{"X-Weir-Cache": "hit", "Warning": ""}, "referrers a " + string(d256) + ` [] "" 500 by root`},
 		{"more referrers", about + "?last=" + string(d512) + "&artifactType=", script{listed: refs(false)}, index + `]}`,
 			map[string]string{"OCI-Filters-Applied": ""}, "referrers a " + string(d256) + fmt.Sprintf(" [] %q 500 by root", d512)},
 	} {

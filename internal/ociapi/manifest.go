@@ -25,8 +25,7 @@ func (f *face) manifest(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, 
 	h := w.Header()
 	h.Set("Docker-Content-Digest", string(m.Digest))
 	h.Set("Etag", etag(m.Digest))
-	if matches(r.Header.Values("If-None-Match"), etag(m.Digest)) {
-		w.WriteHeader(http.StatusNotModified)
+	if settled(w, r, etag(m.Digest)) {
 		return nil
 	}
 	h.Set("Content-Type", m.MediaType)

@@ -23,7 +23,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -48,7 +47,6 @@ type puller interface {
 type content interface {
 	Length() int64 // -1: not known yet
 	From() (source registry.Source, upstream string)
-	Content() io.ReadSeeker // nil: arriving
 	WriteRange(ctx context.Context, w registry.Sink, start, end int64) error
 	Verified(ctx context.Context) error
 	Close() error
@@ -163,18 +161,6 @@ func (f *face) caller(r *http.Request) (iam.Caller, error) {
 	}
 	c.Context = f.who.Context(r)
 	return c, nil
-}
-
-// matches says whether a conditional header (If-None-Match) names an entity tag.
-func matches(header []string, etag string) bool {
-	for _, h := range header {
-		for tag := range strings.SplitSeq(h, ",") {
-			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func etag(d digest.Digest) string { return `"` + string(d) + `"` }

@@ -122,11 +122,3 @@ func clip(s string) string {
 	}
 	return s
 }
-
-func rangeHeader(spans []span) string {
-	parts := make([]string, len(spans))
-	for i, s := range spans {
-		parts[i] = fmt.Sprintf("%d-%d", s.start, s.end-1)
-	}
-	return "bytes=" + strings.Join(parts, ",")
-}

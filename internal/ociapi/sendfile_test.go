@@ -174,7 +174,7 @@ func wired(t *testing.T, data []byte, read *atomic.Int64) (h http.Handler, id, s
 	}
 	cache := pullthrough.New(pullthrough.Options{Index: db, Store: store, Spools: spools, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(cache.Close)
-	reg := registry.New(registry.Options{ID: "123456789012", Region: "local", Rules: rules, Cache: cache})
+	reg := registry.New(registry.Options{ID: "123456789012", Region: "local", Rules: rules, Cache: cache, DB: db})
 	keys, err := seal.Open(dir, "keys")
 	must(err)
 	who := auth.New(db, keys, auth.Options{ARN: reg.ARN})

@@ -186,7 +186,7 @@ func (b *Blob) ready(ctx context.Context) error {
 	for {
 		in.mu.Lock()
 		size, err, done, frozen := in.size, in.err, in.done, in.frozen != nil
-		first := in.whole || in.started && in.visible(-1, false) > 0
+		first := in.whole || in.started && in.visible(0, -1, false) > 0
 		changed := in.change()
 		in.mu.Unlock()
 		switch {
@@ -224,14 +224,6 @@ func (b *Blob) reopen(ctx context.Context) error {
 		return b.direct(ctx) // it could not be stored
 	}
 	return err
-}
-
-// Content returns the stored blob, nil if it is still arriving.
-func (b *Blob) Content() io.ReadSeeker {
-	if b.held == nil {
-		return nil
-	}
-	return b.held
 }
 
 // Verified waits until all bytes are here and have the digest. After it, Size is known.
@@ -300,8 +292,10 @@ func (c *Cache) StatBlob(ctx context.Context, s Scope, d digest.Digest) (BlobInf
 	if err := c.refusedBlob(s, d); err != nil {
 		return BlobInfo{}, err
 	}
+	src := Join
 	size, err := c.arriving(ctx, s, d)
 	if err == nil && size < 0 {
+		src = Miss
 		size, err = c.prove(ctx, s, d)
 	}
 	if err != nil {
@@ -310,7 +304,7 @@ func (c *Cache) StatBlob(ctx context.Context, s Scope, d digest.Digest) (BlobInf
 	if size >= 0 && row.Size >= 0 && size != row.Size {
 		return BlobInfo{}, errs.New(errs.UpstreamFailed, "%s says that %s has %d bytes, but its manifest says %d", s.Rule.Upstream, d, size, row.Size)
 	}
-	return BlobInfo{max(size, row.Size), Miss}, nil
+	return BlobInfo{max(size, row.Size), src}, nil
 }
 
 // arriving returns the size of a blob that is on its way in for this repository's

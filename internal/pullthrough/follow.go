@@ -14,23 +14,26 @@ import (
 // errStartedOver ends answers that carry bytes of a first try that was wrong.
 var errStartedOver = errs.New(errs.UpstreamFailed, "the upstream's bytes were wrong; the blob starts over")
 
-// visible returns up to where a reader may be given bytes: of an answer that ends
-// at end before the blob does, all that is there; of a full one, all but the last
-// chunk until the digest holds. in.mu is held.
-func (in *ingest) visible(end int64, verify bool) int64 {
-	if in.whole {
+// visible returns up to where a reader at off may be given bytes: all that are
+// there, but for the veil; none of an answer that ends at end before the blob does
+// if it is to be verified. in.mu is held.
+func (in *ingest) visible(off, end int64, verify bool) int64 {
+	switch {
+	case in.whole:
 		return in.size
-	}
-	if end >= 0 && in.size >= 0 && end < in.size {
-		if verify {
-			return 0
-		}
-		return min(in.written, end)
-	}
-	if in.size < 0 {
+	case in.size < 0:
 		return in.written - chunk
+	case verify && end >= 0 && end < in.size:
+		return 0
 	}
-	return min(in.written, in.size-chunk)
+	limit := in.written
+	if p := in.pieceAt(off); p != nil && off >= limit {
+		limit = p.pos
+	}
+	if veil := in.veilAt(); off < veil+chunk {
+		limit = min(limit, veil)
+	}
+	return limit
 }
 
 // WriteRange writes the bytes [start, end) to w while they arrive; end -1 is the
@@ -54,6 +57,11 @@ func (b *Blob) WriteRange(ctx context.Context, w Sink, start, end int64) error {
 	}
 	if _, err := b.rd.Seek(start, io.SeekStart); err != nil {
 		return err
+	}
+	if start > 0 || end >= 0 { // other parts, of this epoch, may be out already
+		b.in.mu.Lock()
+		b.seen, b.of = true, b.in.epoch
+		b.in.mu.Unlock()
 	}
 	for off := start; ; {
 		limit, err := b.wait(ctx, w, off, end)
@@ -101,19 +109,26 @@ func (b *Blob) wait(ctx context.Context, w Sink, off, end int64) (int64, error) 
 			in.mu.Unlock()
 			return 0, errStartedOver
 		}
-		limit := in.visible(end, b.r.VerifyRanges)
+		limit := in.visible(off, end, b.r.VerifyRanges)
 		if end >= 0 {
 			limit = min(limit, end)
 		}
-		over := in.whole && off >= in.size || end >= 0 && off >= end
+		over := (in.whole || in.size > 0) && off >= in.size || end >= 0 && off >= end
 		frozen, done, err := in.frozen != nil, in.done, in.err
 		var changed <-chan struct{}
+		var ahead *piece
 		if limit > off {
 			b.seen, b.of = true, in.epoch
 		} else if !over && !frozen && !done {
+			if !b.r.VerifyRanges {
+				ahead = in.plan(off, end)
+			}
 			changed = in.change()
 		}
 		in.mu.Unlock()
+		if ahead != nil {
+			in.c.spawn(func(context.Context) { in.fetch(ahead) })
+		}
 		switch {
 		case over:
 			return 0, io.EOF
@@ -137,8 +152,9 @@ func (b *Blob) wait(ctx context.Context, w Sink, off, end int64) (int64, error) 
 	}
 }
 
-// passOn goes on where a frozen spool ended: by the reader's own Range, and for a
-// full answer with a clone of the hash and the spool's last bytes still withheld.
+// passOn goes on where a frozen spool ended: by the reader's own Range, and for an
+// answer to the blob's end that is not ahead of it with a clone of the hash and the
+// spool's last bytes still withheld.
 func (b *Blob) passOn(ctx context.Context, w Sink, off, end int64) error {
 	b.in.mu.Lock()
 	h, at := b.in.frozen, b.in.written
@@ -150,7 +166,7 @@ func (b *Blob) passOn(ctx context.Context, w Sink, off, end int64) error {
 		}
 	}
 	b.in.mu.Unlock()
-	if end >= 0 {
+	if end >= 0 || off > at {
 		return b.pass(ctx, w, off, end, nil, nil)
 	}
 	held := make([]byte, at-off)
@@ -200,6 +216,9 @@ func (b *Blob) pass(ctx context.Context, w Sink, start, end int64, h hash.Hash, 
 	}
 	n := int64(-1)
 	if end >= 0 {
+		if b.r.VerifyRanges {
+			return errs.New(errs.StorageFull, "there is no room to hold blob %s, and its rule wants ranges verified", b.d)
+		}
 		n = end - start
 	}
 	body, at, _, err := b.c.Upstream(b.r).Blob(ctx, b.r.UpstreamRepository(b.repo), b.d, start, n)

@@ -50,8 +50,13 @@ type ingest struct {
 	declared bool // size is a manifest's word
 	release  func()
 
-	spool     *blob.Spool // set before written, started and whole tell of it
-	restarted bool        // run's own
+	spool     *blob.Spool  // set before written, started and whole tell of it
+	slots     *slots       // of its host, like spool
+	fit       func() error // makes the spool fit for pieces, once; like spool
+	ahead     context.Context
+	stop      context.CancelFunc // ends ahead, which all pieces have
+	fetching  sync.WaitGroup
+	restarted bool // run's own
 
 	mu      sync.Mutex
 	changed chan struct{} // closed at the next change; nil while nobody waits
@@ -64,6 +69,11 @@ type ingest struct {
 	err     error     // why the ingest ended, if not whole
 	frozen  hash.Hash // state at written, if the spool takes no more
 	repos   map[string]struct{}
+
+	pieces   []*piece // that come ahead of written: in order, apart from each other
+	noPieces bool     // no more are begun
+	failed   int      // pieces
+	veil     int64    // 0: where it is at first
 }
 
 // join returns the running ingest of d from the rule's upstream, or starts one.
@@ -116,13 +126,13 @@ func (in *ingest) change() <-chan struct{} {
 }
 
 func (in *ingest) run(ctx context.Context) {
+	in.slots = in.c.slotsOf(in.r.Upstream)
 	if in.release == nil {
-		s := in.c.slotsOf(in.r.Upstream)
-		if s.acquire(ctx, false) != nil {
+		if in.slots.acquire(ctx, false) != nil {
 			in.end(errs.New(errs.Unavailable, "weir is shutting down"))
 			return
 		}
-		in.release = s.release
+		in.release = in.slots.release
 	}
 	defer in.release()
 	if in.adopt(ctx) {
@@ -134,14 +144,17 @@ func (in *ingest) run(ctx context.Context) {
 		in.end(errNoSpool)
 		return
 	}
-	in.spool = sp
+	in.spool, in.fit = sp, sync.OnceValue(sp.Ahead)
+	in.ahead, in.stop = context.WithCancel(ctx)
 	in.update(func() { in.written = sp.Size() })
 	err = in.transfer(ctx)
 	if err == nil {
 		in.update(func() { in.whole, in.size = true, sp.Size() })
+		in.stopPieces()
 		in.store(ctx)
 		return
 	}
+	in.stopPieces()
 	in.give(ctx, err)
 }
 
@@ -290,6 +303,9 @@ func (in *ingest) transfer(ctx context.Context) error {
 	for tries := 0; ; {
 		before := in.spool.Size()
 		ended, err := in.attempt(ctx)
+		if errors.Is(err, errOthers) {
+			continue
+		}
 		if ended {
 			if in.spool.Verified() {
 				return nil
@@ -349,12 +365,13 @@ func (in *ingest) hasStarted() bool {
 // startOver empties the spool and forgets what the upstream said of the size. Who
 // has had bytes of it is cut off.
 func (in *ingest) startOver() error {
+	in.stopPieces()
 	if err := in.spool.Reset(); err != nil {
 		return fmt.Errorf("start a spool over: %w", err)
 	}
 	in.update(func() {
 		in.epoch++
-		in.written = 0
+		in.written, in.pieces, in.veil = 0, nil, 0
 		if !in.declared {
 			in.size = -1
 		}
@@ -365,18 +382,28 @@ func (in *ingest) startOver() error {
 // attempt opens the upstream once and reads what it gives. ended is true when all
 // bytes are in the spool, right or wrong.
 func (in *ingest) attempt(ctx context.Context) (ended bool, err error) {
+	if err := in.take(ctx); err != nil {
+		return false, err
+	}
+	if in.spool.Size() == in.size && in.hasStarted() {
+		return true, nil
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch := time.AfterFunc(in.c.Stall, func() { cancel(errStalled) })
 	defer watch.Stop()
 
 	off, n := in.spool.Size(), int64(-1)
+	until := in.gap(off)
+	if until == off && off > 0 && off < in.size {
+		return false, errOthers
+	}
 	proof := in.size >= 0 && off == in.size && off > 0
 	switch {
 	case proof: // all bytes are here, from before a restart: only the upstream's word is missing
 		off, n = 0, 1
-	case off > 0 && in.size >= 0:
-		n = in.size - off // some registries refuse a range without an end
+	case in.size >= 0 && (off > 0 || until < in.size):
+		n = until - off // some registries refuse a range without an end
 	}
 	body, start, total, err := in.c.Upstream(in.r).Blob(ctx, in.upRepo, in.d, off, n)
 	if err != nil {
@@ -390,7 +417,7 @@ func (in *ingest) attempt(ctx context.Context) (ended bool, err error) {
 	if proof {
 		return true, nil
 	}
-	return in.copy(ctx, watch, body, off-start)
+	return in.copy(ctx, watch, body, off-start, until)
 }
 
 // refused handles an upstream that did not open the blob.
@@ -438,36 +465,59 @@ func (in *ingest) begin(off, start, total int64) error {
 	return nil
 }
 
-// copy writes the body to the spool, after skipping what the spool has.
-func (in *ingest) copy(ctx context.Context, watch *time.Timer, body io.Reader, skip int64) (ended bool, err error) {
+// copy writes the body to the spool, after skipping what the spool has; until is
+// where the body ends, if that is before the blob does. Bytes that came ahead are
+// taken from there: a few are read past in the body, for many it is left.
+func (in *ingest) copy(ctx context.Context, watch *time.Timer, body io.Reader, skip, until int64) (ended bool, err error) {
 	buf := make([]byte, readSize)
 	for {
-		n, rerr := body.Read(buf)
+		own, others := in.next(in.spool.Size())
+		if own == 0 {
+			if others >= far {
+				return false, errOthers
+			}
+			watch.Stop()
+			before := in.spool.Size()
+			if err := in.take(ctx); err != nil {
+				return false, err
+			}
+			skip += in.spool.Size() - before
+			if in.spool.Size() == in.size {
+				return true, nil
+			}
+			watch.Reset(in.c.Stall)
+			continue
+		}
+		if skip > 0 {
+			own = skip
+		}
+		n, rerr := body.Read(buf[:min(own, readSize)])
 		if n > 0 {
 			watch.Reset(in.c.Stall)
 		}
 		fresh := buf[:n]
 		if skip > 0 {
-			k := min(skip, int64(n))
-			skip -= k
-			fresh = fresh[k:]
+			skip -= int64(n)
+			fresh = nil
 		}
 		if len(fresh) > 0 {
 			if in.size >= 0 && in.spool.Size()+int64(len(fresh)) > in.size {
 				return false, errs.Wrap(errs.UpstreamFailed, errTooLong, "%s sent more than the %d bytes of %s", in.r.Upstream, in.size, in.d)
 			}
 			_, werr := in.spool.Write(fresh)
-			in.update(func() { in.written = in.spool.Size() })
+			in.arrived()
 			if werr != nil {
 				return false, fmt.Errorf("%w: %w", errFrozen, werr)
 			}
 		}
-		if in.size >= 0 && in.spool.Size() == in.size && skip == 0 {
+		if in.size >= 0 && in.spool.Size() == in.size {
 			return true, nil
 		}
 		switch {
 		case rerr == io.EOF && in.size < 0:
 			return true, nil
+		case rerr == io.EOF && in.spool.Size() == until:
+			return false, errOthers
 		case rerr == io.EOF:
 			return false, errs.Wrap(errs.UpstreamUnreachable, errShort, "%s sent %d of the %d bytes of %s", in.r.Upstream, in.spool.Size(), in.size, in.d)
 		case rerr != nil && context.Cause(ctx) == errStalled:

@@ -50,6 +50,9 @@ func (c *Cache) byTag(ctx context.Context, s Scope, tag string) (Answer, error) 
 	if err != nil {
 		return Answer{}, err
 	}
+	if s.Own {
+		return c.answer(ctx, repo, t.Digest, t, Hit, "")
+	}
 	if c.off(s) != nil {
 		return c.whole(ctx, repo, tag, t, Hit, "")
 	}

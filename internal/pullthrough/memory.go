@@ -240,19 +240,19 @@ func (s *sizes) get(key refKey) (int64, bool) {
 	return x.size, ok && time.Now().Before(x.until)
 }
 
-// headless remembers the hosts that answer GET but not HEAD.
-type headless struct {
+// hosts remembers the upstream hosts that cannot do something.
+type hosts struct {
 	mu sync.Mutex
 	m  map[string]bool
 }
 
-func (h *headless) is(host string) bool {
+func (h *hosts) is(host string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.m[host]
 }
 
-func (h *headless) put(host string) {
+func (h *hosts) put(host string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.m == nil {

@@ -6,10 +6,12 @@
 //   - One upstream transfer of a blob per (upstream host, digest) at a time,
 //     whatever the number of clients; each reads what has arrived at its own pace,
 //     and a client that leaves stops nothing.
-//   - Bytes are never answered as whole unless they have their digest: the last
-//     chunk of a full answer is withheld until the digest holds, and a blob of one
-//     chunk until then altogether. A range that ends before the blob's end carries
-//     bytes as the upstream sent them, unless the rule says verify_ranges.
+//   - Bytes are never answered as whole unless they have their digest: one chunk
+//     of a blob, the last as a rule, is withheld from everybody until the digest
+//     holds, and a blob of one chunk until then altogether. Ranges carry bytes as
+//     the upstream sent them, unless the rule says verify_ranges.
+//   - A range far ahead of what has arrived does not wait for what is between, and
+//     is asked for once, whatever the number of clients.
 //   - A repository serves a blob only after this rule's upstream answered for it
 //     there with this rule's credential, or if the bytes are public.
 //   - A held tag is served whatever the upstream does, within Options.Wait.
@@ -124,7 +126,10 @@ type Cache struct {
 	listed  quotas // of lists
 	answers answers
 	sizes   sizes
-	heads   headless
+	heads   hosts // that answer GET but not HEAD
+
+	rangeless hosts // that answer a range of a blob by all of it
+
 	budgets budgets
 	recent  recent
 	rules   rules
@@ -185,6 +190,9 @@ func (c *Cache) spawn(f func(context.Context)) {
 type Scope struct {
 	Rule       *rule.Rule
 	Repository string // as rule.Set.Match returned it
+	// Own says that pushes made the repository: a tag is what it was pushed as, whole
+	// or not.
+	Own bool
 	// NoUpstream is why this caller may have what is held, but may not make weir
 	// ask the upstream; nil if it may. It is returned where that would be needed.
 	NoUpstream error

@@ -58,6 +58,18 @@ func (s *slots) acquire(ctx context.Context, background bool) error {
 	return context.Cause(ctx)
 }
 
+// spare takes a slot for bytes ahead of a transfer, if nobody waits for one and one
+// is left then.
+func (s *slots) spare() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.free < 2 || len(s.demand) > 0 {
+		return false
+	}
+	s.free--
+	return true
+}
+
 func (s *slots) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

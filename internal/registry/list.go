@@ -28,6 +28,11 @@ type ReferrerList struct {
 	Upstream string
 }
 
+// NoReferrers is a list of none.
+func NoReferrers() *ReferrerList {
+	return &ReferrerList{ReferrerList: pullthrough.ReferrerList{Source: Hit, Age: -1}}
+}
+
 // Tags returns up to limit of a repository's tags after the tag after, in the order of
 // their bytes. Of a rule's repository the upstream's are among them, if the caller may
 // have them imported. Errors: errs.NameInvalid, Denied, Unauthenticated, RepoUnknown,
@@ -49,6 +54,9 @@ func (r *Registry) Tags(ctx context.Context, c iam.Caller, repo, after string, l
 // Tags.
 func (r *Registry) Referrers(ctx context.Context, c iam.Caller, repo string, q ReferrerQuery) (*ReferrerList, error) {
 	s, err := r.find(ctx, c, iam.BatchGetImage, repo)
+	if errs.CodeOf(err) == errs.RepoUnknown {
+		return nil, errs.Wrap(errs.RepoUnknown, err, "The repository with name '%s' does not exist in the registry with id '%s'", repo, r.id)
+	}
 	if err != nil {
 		return nil, err
 	}

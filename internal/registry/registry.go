@@ -15,6 +15,7 @@ import (
 	"context"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -167,6 +168,7 @@ func (r *Registry) left(ctx context.Context, repo string) (pullthrough.Scope, er
 	return pullthrough.Scope{
 		Rule:       &rule.Rule{Window: rule.Never, Prefetch: rule.PrefetchOff},
 		Repository: repo,
+		Own:        row.Kind == meta.Own,
 		NoUpstream: errs.New(errs.ManifestUnknown, "%s", why),
 	}, nil
 }
@@ -211,14 +213,21 @@ func (r *Registry) StatBlob(ctx context.Context, c iam.Caller, repo string, d di
 	s, err := r.find(ctx, c, iam.GetDownloadURLForLayer, repo)
 	if errs.CodeOf(err) == errs.Denied { // who may only push may ask what is there
 		if s, denied := r.find(ctx, c, iam.BatchCheckLayerAvailability, repo); denied == nil {
-			info, err := r.cache.StatBlob(ctx, s, d)
-			return info, s.Rule.Upstream, err
+			return r.statBlob(ctx, s, d)
 		}
 	}
 	if err != nil {
 		return BlobInfo{}, "", err
 	}
+	return r.statBlob(ctx, s, d)
+}
+
+func (r *Registry) statBlob(ctx context.Context, s pullthrough.Scope, d digest.Digest) (BlobInfo, string, error) {
 	info, err := r.cache.StatBlob(ctx, s, d)
+	if err == nil && (s.Rule.Upstream == "" || s.Rule.Push) {
+		// It may be a push that asks, and need not send what is there: then that stays.
+		r.db.Touch(s.Repository, "", d, time.Now())
+	}
 	return info, s.Rule.Upstream, err
 }
 

@@ -62,6 +62,7 @@ type images interface {
 	UntagResource(ctx context.Context, c iam.Caller, repo string, keys []string) error
 	ImageIDs(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after registry.ImageID, limit int) (ids []registry.ImageID, next registry.ImageID, err error)
 	Images(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after digest.Digest, limit int) (images []registry.Image, next digest.Digest, err error)
+	Referrers(ctx context.Context, c iam.Caller, repo string, q registry.ReferrerQuery) (*registry.ReferrerList, error)
 	NamedImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.Image, error)
 	DeleteImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) (deleted []registry.ImageID, failures []registry.ImageFailure, err error)
 	Layers(ctx context.Context, c iam.Caller, repo string, digests []string) ([]*rule.Blob, error)
@@ -124,6 +125,7 @@ func (s *service) built() map[string]handler {
 		"UntagResource":         handle(s.untagResource, nil),
 
 		"ListImages":                  handle(s.listImages, nil),
+		"ListImageReferrers":          handle(s.listReferrers, referrerFailures),
 		"DescribeImages":              handle(s.describeImages, nil),
 		"BatchDeleteImage":            handle(s.deleteImages, nil),
 		"BatchCheckLayerAvailability": handle(s.checkLayers, nil),

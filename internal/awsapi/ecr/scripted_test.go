@@ -75,6 +75,10 @@ func (s *script) Repositories(context.Context, iam.Caller, []string, string, int
 	return nil, "", s.err
 }
 
+func (s *script) Referrers(context.Context, iam.Caller, string, registry.ReferrerQuery) (*registry.ReferrerList, error) {
+	return &registry.ReferrerList{}, s.err
+}
+
 func (s *script) ImageIDs(context.Context, iam.Caller, string, registry.Tagged, registry.ImageID, int) ([]registry.ImageID, registry.ImageID, error) {
 	return nil, registry.ImageID{}, s.err
 }

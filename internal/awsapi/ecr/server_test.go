@@ -28,6 +28,7 @@ import (
 	"github.com/weir-registry/weir/internal/awsapi/ecr"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/registry"
 	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/seal"
@@ -74,7 +75,9 @@ func start(t *testing.T, o ecr.Options, service func(ecr.Options) awsapi.Service
 	if service == nil {
 		service = ecr.Service
 		rules, _ := rule.NewSet(nil)
-		o.Registry = registry.New(registry.Options{ID: o.ID, Region: o.Region, Rules: rules, DB: s.db})
+		cache := pullthrough.New(pullthrough.Options{Index: s.db})
+		t.Cleanup(cache.Close)
+		o.Registry = registry.New(registry.Options{ID: o.ID, Region: o.Region, Rules: rules, DB: s.db, Cache: cache})
 		o.Admin, err = admin.New(t.Context(), admin.Options{
 			DB: s.db, Keys: s.keys, ID: o.ID, Region: o.Region,
 			Declared: []rule.Rule{{Prefix: "declared", Kind: rule.Quay, Upstream: "quay.io", Credential: "of-the-file"}},
