@@ -158,6 +158,70 @@ func TestAWSCLI(t *testing.T) {
 		}
 	}
 	manage(t, aws, want)
+	own(t, aws, d, s, s.ref("corp", repo+":v3"))
+}
+
+// own makes repositories and templates, pushes an image that docker has, and takes all
+// of it away.
+func own(t *testing.T, aws awsCLI, d *docker, s *server, image string) {
+	t.Helper()
+	type settings struct {
+		Name       string                    `json:"repositoryName"`
+		Mutability string                    `json:"imageTagMutability"`
+		Exclusions []struct{ Filter string } `json:"imageTagMutabilityExclusionFilters"`
+	}
+	var created struct{ Repository settings }
+	aws.ask(t, &created, "ecr", "create-repository", "--repository-name", "own/app", "--tags", "Key=team,Value=a")
+	if diff := cmp.Diff(settings{"own/app", "MUTABLE", nil}, created.Repository); diff != "" {
+		t.Errorf("the repository (-want +got):\n%s", diff)
+	}
+	var put settings
+	aws.ask(t, &put, "ecr", "put-image-tag-mutability", "--repository-name", "own/app", "--image-tag-mutability", "IMMUTABLE_WITH_EXCLUSION",
+		"--image-tag-mutability-exclusion-filters", "filterType=WILDCARD,filter=dev-*")
+	if diff := cmp.Diff(settings{"own/app", "IMMUTABLE_WITH_EXCLUSION", []struct{ Filter string }{{"dev-*"}}}, put); diff != "" {
+		t.Errorf("its mutability (-want +got):\n%s", diff)
+	}
+	var tags struct{ Tags []struct{ Key, Value string } }
+	aws.ask(t, &tags, "ecr", "list-tags-for-resource", "--resource-arn", "arn:aws:ecr:"+awsRegion+":"+awsID+":repository/own/app")
+	if diff := cmp.Diff([]struct{ Key, Value string }{{"team", "a"}}, tags.Tags); diff != "" {
+		t.Errorf("its tags (-want +got):\n%s", diff)
+	}
+
+	d.ok(t, "tag", image, s.addr+"/pushed/app:v1")
+	if out, err := d.run(t, "", "push", s.addr+"/pushed/app:v1"); err == nil || !strings.Contains(out, "pushed/app") {
+		t.Errorf("a push without a repository: %v\n%s", err, out)
+	}
+	var template struct {
+		RepositoryCreationTemplate struct {
+			Prefix     string
+			Mutability string `json:"imageTagMutability"`
+			AppliedFor []string
+		}
+	}
+	aws.ask(t, &template, "ecr", "create-repository-creation-template", "--prefix", "pushed", "--applied-for", "CREATE_ON_PUSH", "--image-tag-mutability", "IMMUTABLE")
+	if got := template.RepositoryCreationTemplate; got.Prefix != "pushed" || got.Mutability != "IMMUTABLE" || !slices.Equal(got.AppliedFor, []string{"CREATE_ON_PUSH"}) {
+		t.Errorf("the template: %+v", got)
+	}
+	d.ok(t, "push", s.addr+"/pushed/app:v1")
+	var made struct{ Repositories []settings }
+	aws.ask(t, &made, "ecr", "describe-repositories", "--repository-names", "pushed/app")
+	if diff := cmp.Diff([]settings{{"pushed/app", "IMMUTABLE", nil}}, made.Repositories); diff != "" {
+		t.Errorf("what the push made (-want +got):\n%s", diff)
+	}
+
+	aws.refused(t, "RepositoryNotEmptyException",
+		"The repository with name 'pushed/app' in registry with id '"+awsID+"' cannot be deleted because it still contains images",
+		"ecr", "delete-repository", "--repository-name", "pushed/app")
+	var gone imageIDs
+	aws.ask(t, &gone, "ecr", "batch-delete-image", "--repository-name", "pushed/app", "--image-ids", "imageTag=v1")
+	if len(gone.IDs) != 1 || gone.IDs[0].Tag != "v1" || gone.IDs[0].Digest == "" {
+		t.Errorf("batch-delete-image: %+v", gone)
+	}
+	aws.text(t, "ecr", "delete-repository", "--repository-name", "pushed/app", "--force")
+	aws.text(t, "ecr", "delete-repository", "--repository-name", "own/app")
+	aws.text(t, "ecr", "delete-repository-creation-template", "--prefix", "pushed")
+	aws.refused(t, "RepositoryNotFoundException", "The repository with name 'own/app' does not exist in the registry with id '"+awsID+"'",
+		"ecr", "delete-repository", "--repository-name", "own/app")
 }
 
 // refusedPull pulls what the upstream does not give, and looks at how docker puts it.
