@@ -258,6 +258,9 @@ func (r *Registry) Layers(ctx context.Context, c iam.Caller, repo string, digest
 		if err != nil {
 			return nil, err
 		}
+		if b.Held && b.Linked {
+			r.db.Touch(row.Name, "", d, time.Now()) // a push that asks need not send it: it stays
+		}
 		layers[i] = &b
 	}
 	return layers, nil
