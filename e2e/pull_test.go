@@ -30,6 +30,7 @@ func TestPull(t *testing.T) {
 			s.refuses(t)
 			s.cold(t)
 			s.hot(t)
+			s.pushes(t)
 			s.checks(t)
 			s.honest(t, `(?i)unknown|not found`, ``)
 			s.u.kill()
@@ -127,7 +128,7 @@ func without(lines []string, line string) []string {
 func (s *scene) refuses(t *testing.T) {
 	t.Helper()
 	ref := s.w.ref("day", repo+":"+tag)
-	words := regexp.MustCompile(`(?i)unauthorized|authentication required|incorrect username or password|no basic auth|invalid username.password`)
+	words := regexp.MustCompile(`(?i)unauthorized|authentication required|incorrect username or password|no basic auth|invalid username.password|credential not found`)
 	if out, err := s.c.pull(t, ref); err == nil || !words.MatchString(out) {
 		t.Errorf("pull without a key: %v\n%s", err, out)
 	}
