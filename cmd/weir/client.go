@@ -23,6 +23,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/spf13/cobra"
 
 	"github.com/weir-registry/weir/internal/app"
@@ -41,7 +42,7 @@ type client struct {
 
 func (c *client) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.server, "server", "", "`URL` of the running weir (default: WEIR_SERVER, else the host in the reference, else http://127.0.0.1:5000)")
-	cmd.Flags().StringVar(&c.data, "data", "", "data `DIR` whose credentials file to use (default: ./weir-data if it has one, else AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)")
+	cmd.Flags().StringVar(&c.data, "data", "", "data `DIR` whose credentials file to use (default: ./weir-data if it has one, else AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else AWS_SHARED_CREDENTIALS_FILE)")
 	cmd.Flags().StringVar(&c.ca, "ca", "", "trust the authorities in `FILE`, beside the machine's own (default: AWS_CA_BUNDLE)")
 }
 
@@ -82,7 +83,7 @@ func local(host string) bool {
 }
 
 // credentials finds the access key.
-func (c *client) credentials() error {
+func (c *client) credentials(ctx context.Context) error {
 	dir := c.data
 	if dir == "" {
 		dir = "weir-data"
@@ -96,14 +97,29 @@ func (c *client) credentials() error {
 		return err
 	}
 	c.key = aws.Credentials{AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY")}
-	if c.key.AccessKeyID == "" || c.key.SecretAccessKey == "" {
-		return errors.New("no access key: there is no weir-data/credentials here; name the data folder with --data, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+	if c.key.AccessKeyID != "" && c.key.SecretAccessKey != "" {
+		return nil
+	}
+	// Only a file that is named: what ~/.aws has are keys of AWS.
+	file := os.Getenv("AWS_SHARED_CREDENTIALS_FILE")
+	if file == "" {
+		return errors.New("no access key: there is no weir-data/credentials here; name the data folder with --data, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE")
+	}
+	profile := cmp.Or(os.Getenv("AWS_PROFILE"), "default")
+	shared, err := config.LoadSharedConfigProfile(ctx, profile, func(o *config.LoadSharedConfigOptions) {
+		o.CredentialsFiles, o.ConfigFiles = []string{file}, []string{}
+	})
+	if err != nil {
+		return fmt.Errorf("AWS_SHARED_CREDENTIALS_FILE %s: %w", file, err)
+	}
+	if c.key = shared.Credentials; c.key.AccessKeyID == "" || c.key.SecretAccessKey == "" {
+		return fmt.Errorf("AWS_SHARED_CREDENTIALS_FILE %s has no access key in profile %s", file, profile)
 	}
 	return nil
 }
 
 // open finds the server, the access key and whom to trust.
-func (c *client) open() error {
+func (c *client) open(ctx context.Context) error {
 	if c.http != nil {
 		return nil
 	}
@@ -111,7 +127,7 @@ func (c *client) open() error {
 	if u, err := url.Parse(c.server); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return fmt.Errorf("the server %q is not a URL such as https://weir.corp.example", c.server)
 	}
-	if err := c.credentials(); err != nil {
+	if err := c.credentials(ctx); err != nil {
 		return err
 	}
 	t := http.DefaultTransport.(*http.Transport).Clone()
@@ -147,7 +163,7 @@ func (c *client) weir(ctx context.Context, operation string, in, out any) error 
 
 // call runs an operation: in and out are its JSON. What weir refuses is *refusal.
 func (c *client) call(ctx context.Context, target, service string, in, out any) error {
-	if err := c.open(); err != nil {
+	if err := c.open(ctx); err != nil {
 		return err
 	}
 	body, err := json.Marshal(in)

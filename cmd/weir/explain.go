@@ -79,8 +79,12 @@ func (x *explanation) write(w io.Writer, tag bool, now time.Time) error {
 		fmt.Fprintf(t, "%s\t%s\n", key, fmt.Sprintf(format, args...))
 	}
 	line("repository", "%s", x.RepositoryName)
-	line("rule", "%s", x.Rule)
-	line("upstream", "%s", x.Upstream)
+	if x.Rule != "" {
+		line("rule", "%s", x.Rule)
+		line("upstream", "%s", x.Upstream)
+	} else {
+		line("rule", "none: what is here was pushed, or its rule is gone")
+	}
 	switch {
 	case !x.Held:
 		line("held", "no")
@@ -98,10 +102,13 @@ func (x *explanation) write(w io.Writer, tag bool, now time.Time) error {
 	if x.Orphaned {
 		line("orphaned", "the upstream says that the tag is gone; what is held is kept")
 	}
-	if tag {
+	switch {
+	case x.Rule == "":
+		line("checks", "none: there is no upstream")
+	case tag:
 		line("last check", "%s", when(x.CheckedAt, now, "never"))
 		line("next check", "%s", x.next(now))
-	} else {
+	default:
 		line("checks", "none: a digest cannot change")
 	}
 	if x.Away != "" {

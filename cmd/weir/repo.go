@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 
 	"github.com/spf13/cobra"
 )
@@ -73,7 +74,11 @@ one of the cache, and takes no pushes unless the rule allows them.`,
 			if err := c.ecr(cmd.Context(), "CreateRepository", in, &out); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "created %s: push to %s\n", out.Repository.RepositoryName, out.Repository.RepositoryURI)
+			uri := out.Repository.RepositoryURI
+			if u, err := url.Parse(c.server); err == nil && local(u.Host) {
+				uri = u.Host + "/" + out.Repository.RepositoryName // another name leads nowhere, most likely
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "created %s: push to %s\n", out.Repository.RepositoryName, uri)
 			return err
 		},
 	}
