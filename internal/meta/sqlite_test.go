@@ -214,6 +214,7 @@ func TestContext(t *testing.T) {
 			<-release
 		}
 	}})
+	check(t, db.Claim(t.Context(), name("b"), at(0)))
 	ctx, cancel := context.WithCancel(t.Context())
 	block = true
 	done := make(chan error)
