@@ -32,7 +32,7 @@ func TestRoundTrip(t *testing.T) {
 		if bytes.Equal(a, b) {
 			t.Errorf("%d bytes sealed twice are the same", len(plain))
 		}
-		if plain != "" && bytes.Contains(a, []byte(plain)) {
+		if len(plain) > 16 && bytes.Contains(a, []byte(plain)) { // a few bytes may be there by chance
 			t.Error("sealed text has the plain one in it")
 		}
 		got, err := open(t, files).Open(a, []byte("key AKIA")) // another process
