@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -105,12 +106,14 @@ func (b *buildah) push(t *testing.T, from, to string) (string, error) {
 	return b.run(t, "", append(b.dirs, "push", "--tls-verify=false", from, "docker://"+to)...)
 }
 
-// ctr is containerd 2 and its own command line.
+// ctr is containerd and its own command line.
 type ctr struct {
 	command
 	containerd, socket string
-	creds              string // ctr keeps none
-	parallel           int    // bytes of the ranges that a layer is read in; 0: it is read whole
+	config             string
+	skip               []string // what leaves other platforms' manifests out of a pull
+	creds              string   // ctr keeps none
+	parallel           int      // bytes of the ranges that a layer is read in; 0: it is read whole
 	p                  *process
 }
 
@@ -118,10 +121,33 @@ func newCtr(t *testing.T) *ctr {
 	t.Helper()
 	program(t, "runc", "runc")
 	shim := filepath.Dir(tool(t, "containerd-shim-runc-v2"))
-	c := &ctr{command: command{tool(t, "ctr"), []string{"PATH=" + shim + ":" + os.Getenv("PATH")}}, containerd: tool(t, "containerd")}
+	c := &ctr{command: command{tool(t, "ctr"), []string{"PATH=" + shim + ":" + os.Getenv("PATH")}}, containerd: tool(t, "containerd"),
+		config: containerdConfig, skip: []string{"--skip-metadata"}}
 	c.clean(t)
 	return c
 }
+
+// newCtr1 is Debian's containerd 1.6, which leaves them out by itself.
+func newCtr1(t *testing.T) *ctr {
+	t.Helper()
+	program(t, "runc", "runc")
+	c := &ctr{command: command{program(t, "ctr", "containerd"), []string{"PATH=/usr/bin:" + os.Getenv("PATH")}}, containerd: program(t, "containerd", "containerd"),
+		config: containerd1Config}
+	c.clean(t)
+	return c
+}
+
+const containerd1Config = `version = 2
+root = "%[1]s/root"
+state = "%[1]s/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs"]
+[grpc]
+  address = "%[1]s/containerd.sock"
+[ttrpc]
+  address = "%[1]s/containerd.ttrpc"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "%[1]s/opt"
+`
 
 const containerdConfig = `version = 3
 root = "%[1]s/root"
@@ -150,7 +176,7 @@ func (c *ctr) clean(t *testing.T) {
 	}
 	dir := tempDir(t, "weir-ctr")
 	conf := filepath.Join(dir, "config.toml")
-	if err := os.WriteFile(conf, fmt.Appendf(nil, containerdConfig, dir, c.parallel), 0o600); err != nil {
+	if err := os.WriteFile(conf, fmt.Appendf(nil, c.config, dir, c.parallel), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.socket = dir + "/containerd.sock"
@@ -178,7 +204,7 @@ func (c *ctr) images(t *testing.T, verb string, args ...string) (string, error) 
 
 // pull leaves out the other platforms' manifests, which it wants otherwise.
 func (c *ctr) pull(t *testing.T, ref string) (string, error) {
-	return c.images(t, "pull", "--skip-metadata", ref)
+	return c.images(t, "pull", append(c.skip, ref)...)
 }
 
 func (c *ctr) push(t *testing.T, from, to string) (string, error) {
@@ -187,7 +213,8 @@ func (c *ctr) push(t *testing.T, from, to string) (string, error) {
 
 func (c *ctr) runImage(t *testing.T, ref string) string {
 	t.Helper()
-	return c.ok(t, "run", "--rm", ref, "hello")
+	id := "hello-" + rand.Text() // containers of one name share a cgroup, whoever runs them
+	return c.ok(t, "run", "--rm", ref, id)
 }
 
 // crictl pulls by the CRI, as a kubelet does. It pushes nothing: ctr pushes what it pulled.

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func (s *scene) pushes(t *testing.T) {
 	}
 	cached, own := s.w.ref("day", repo+":"+tag), s.w.ref("own", repo+":"+tag)
 	s.fetch(t, cached)
-	if out, err := p.push(t, cached, own); err == nil || !strings.Contains(strings.ToLower(out), "name unknown") && !strings.Contains(out, "does not exist") {
+	if out, err := p.push(t, cached, own); err == nil || !regexp.MustCompile(`(?i)name unknown|does not exist|404 Not Found`).MatchString(out) {
 		t.Errorf("push to a repository that is not there: %v\n%s", err, out)
 	}
 	s.w.create(t, "own/"+repo)
@@ -38,7 +39,7 @@ func (s *scene) pushes(t *testing.T) {
 	s.pull(t, own, first)
 	s.expect(t, "a push and a pull of weir's own", nil)
 	// By another tag: what the cache has need not be pushed at all.
-	if out, err := p.push(t, own, s.w.ref("day", repo+":pushed")); err == nil || !strings.Contains(strings.ToLower(out), "denied") {
+	if out, err := p.push(t, own, s.w.ref("day", repo+":pushed")); err == nil || !regexp.MustCompile(`(?i)denied|403 Forbidden`).MatchString(out) {
 		t.Errorf("push to a repository of the cache: %v\n%s", err, out)
 	}
 	s.u.take() // some ask first which blobs the cache has of those that they compressed anew
@@ -76,6 +77,7 @@ func TestBuiltClients(t *testing.T) {
 		{"oras", func(t *testing.T) client { return newOras(t) }},
 		{"buildah", func(t *testing.T) client { return newBuildah(t) }},
 		{"ctr", func(t *testing.T) client { return newCtr(t) }},
+		{"ctr 1.6", func(t *testing.T) client { return newCtr1(t) }},
 		{"crictl", func(t *testing.T) client { return newCrictl(t) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -108,7 +108,7 @@ func (m *mirrored) pulls(t *testing.T, when string) {
 	for ref, greeting := range map[string]string{"docker.io/library/alpine:v1": hubGreeting, upstreamHost + "/" + repo + ":" + tag: first} {
 		ctr := m.ctr(t)
 		ctr.ok(t, append(hostsDir, ref)...)
-		prints("containerd", ref, ctr.ok(t, "run", "--rm", ref, "hello"), greeting)
+		prints("containerd", ref, ctr.ok(t, "run", "--rm", ref, "mirror"), greeting)
 		m.podman.ok(t, append(m.podman.dirs, "pull", ref)...)
 		prints("podman", ref, m.podman.runImage(t, ref), greeting)
 	}

@@ -31,7 +31,7 @@ func (n *network) others(t *testing.T, ref string) {
 	socket := strings.TrimSuffix(strings.TrimPrefix(n.d.env[0], "DOCKER_HOST=unix://"), "docker.sock") + "exec/containerd/containerd.sock"
 	ctr := command{n.private.inside(t, program(t, "ctr", "containerd")), []string{"CONTAINERD_ADDRESS=" + socket, "CONTAINERD_NAMESPACE=e2e"}}
 	ctr.ok(t, "images", "pull", "--user", "AWS:"+password, "--tlscacert", ca, ref)
-	prints("containerd", ctr.ok(t, "run", "--rm", ref, "hello"))
+	prints("containerd", ctr.ok(t, "run", "--rm", ref, "private"))
 
 	n.helper(t, ref)
 }
