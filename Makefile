@@ -8,7 +8,7 @@ export WEIR_BIN = $(CURDIR)/bin/weir
 
 run: build; $(WEIR_BIN) serve
 build:; CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/weir
-deps:; scripts/install-test-deps
+deps:; scripts/install-test-deps && for t in crane docker-credential-ecr-login crictl; do scripts/tool $$t >/dev/null || exit; done
 lint:; go vet ./... && go run $(STATICCHECK) ./...
 test-short: build; go test -short $(UNIT) ./cmd/weir
 test: deps build lint; go test -race -timeout 20m $(UNIT) && go test -count=1 -timeout 30m ./cmd/weir ./e2e && cd conformance && go test -count=1 .
