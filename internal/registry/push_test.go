@@ -74,7 +74,7 @@ func (w *world) start(fsys vfs.FS) {
 	}
 	cache := pullthrough.New(pullthrough.Options{Index: w.db, Store: w.store})
 	w.t.Cleanup(cache.Close)
-	w.Registry = registry.New(registry.Options{ID: "123456789012", Region: "local", Rules: rules, Cache: cache, DB: w.db, Store: w.store, Uploads: uploads})
+	w.Registry = registry.New(registry.Options{ID: "123456789012", Region: "local", Rules: rules, Cache: cache, DB: w.db, Store: w.store, Uploads: uploads, SaveEvery: 300 << 10})
 }
 
 func onDisk(t *testing.T) *vfs.Dir {
@@ -313,6 +313,55 @@ func TestUploadAfterCrash(t *testing.T) {
 		if got := w.content("team/app", d); got != content {
 			t.Errorf("the blob has %d bytes, want %d", len(got), len(content))
 		}
+	}
+}
+
+// TestRefusedPartAfterCrash: a long part is saved on its way and taken back when it turns
+// out to be wrong. At no moment does the row tell of bytes that are not there: what was
+// acknowledged before survives a crash at any.
+func TestRefusedPartAfterCrash(t *testing.T) {
+	long := strings.Repeat("x", 1<<20)
+	for name, push := range map[string]func(w *world, id string) error{
+		"wrong length": func(w *world, id string) error {
+			_, err := w.AppendUpload(w.t.Context(), root, "team/app", id, registry.Part{Body: strings.NewReader(long), Start: -1, Length: 1<<20 + 1})
+			return err
+		},
+		"wrong digest": func(w *world, id string) error {
+			_, err := w.FinishUpload(w.t.Context(), root, "team/app", id, digest.FromString("another"), stream(long))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := &vfstest.Log{}
+			mem := vfstest.NewMem(log)
+			w := newWorld(t, mem)
+			id := w.begin()
+			if _, err := w.AppendUpload(t.Context(), root, "team/app", id, stream("hello ")); err != nil {
+				t.Fatal(err)
+			}
+			rng := rand.New(rand.NewPCG(1, 2))
+			saved := false
+			log.Each(func(_ int, op string) {
+				row, err := w.db.Upload(t.Context(), "team/app", id)
+				if err != nil {
+					t.Error(err)
+				}
+				info, err := mem.CrashClone(rng).Stat("uploads/" + id)
+				if err != nil || info.Size() < row.Size || row.Size < 6 {
+					t.Errorf("after a crash at %s the row has %d bytes, the file %+v, %v", op, row.Size, info, err)
+				}
+				saved = saved || row.Size > 6
+			})
+			if err := push(w, id); err == nil {
+				t.Fatal("it is taken")
+			}
+			if !saved {
+				t.Error("nothing was saved on the way")
+			}
+			if u, err := w.Upload(t.Context(), root, "team/app", id); err != nil || u.Size != 6 {
+				t.Errorf("it is %+v, %v", u, err)
+			}
+		})
 	}
 }
 

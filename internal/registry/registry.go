@@ -12,6 +12,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync/atomic"
@@ -66,6 +67,10 @@ type Options struct {
 	DB      *meta.DB
 	Store   blob.Store
 	Uploads *blob.Uploads
+
+	// SaveEvery is how many bytes of one request of a push may come before they are
+	// made durable: what a crash in the middle of it costs. 0: 256 MiB
+	SaveEvery int64
 }
 
 // Registry is the one private registry that a weir serves.
@@ -75,13 +80,14 @@ type Registry struct {
 	db         *meta.DB
 	store      blob.Store
 	uploads    *blob.Uploads
+	saveEvery  int64
 	rules      atomic.Pointer[rule.Set]
 	templates  atomic.Pointer[rule.Templates]
 }
 
 // New returns a Registry.
 func New(o Options) *Registry {
-	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB, store: o.Store, uploads: o.Uploads}
+	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB, store: o.Store, uploads: o.Uploads, saveEvery: cmp.Or(o.SaveEvery, 256<<20)}
 	r.rules.Store(o.Rules)
 	r.db.NewRepositories(r.fresh)
 	return r

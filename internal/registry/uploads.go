@@ -16,9 +16,6 @@ import (
 )
 
 const (
-	// saveEvery is how many bytes of one request may come before they are made
-	// durable: what a crash in the middle of it costs.
-	saveEvery = 256 << 20
 	// chunk is how many bytes are written at once.
 	chunk = 256 << 10
 	// sift is how many uploads are read at once.
@@ -147,7 +144,7 @@ func (r *Registry) FinishUpload(ctx context.Context, c iam.Caller, repo, id stri
 	}
 	before := s.state()
 	if err = s.receive(ctx, p); err == nil {
-		err = s.verify(d, before)
+		err = s.verify(ctx, d, before)
 	}
 	if err == nil {
 		err = r.commit(ctx, row.Name, s.file)
@@ -174,13 +171,14 @@ func (r *Registry) commit(ctx context.Context, repo string, up *blob.Upload) err
 
 // session is an upload while one request has it.
 type session struct {
-	db   *meta.DB
-	row  meta.Upload // as it is in the database
-	file *blob.Upload
+	db    *meta.DB
+	row   meta.Upload // as it is in the database
+	file  *blob.Upload
+	every int64 // registry.Options.SaveEvery
 }
 
 func (r *Registry) openUpload(ctx context.Context, repo, id string) (*session, error) {
-	s := &session{db: r.db}
+	s := &session{db: r.db, every: r.saveEvery}
 	// An ID that is no row's must not become a file's name.
 	if _, err := r.db.Upload(ctx, repo, id); err != nil {
 		return nil, err
@@ -206,6 +204,11 @@ func (s *session) save(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.note(ctx, state)
+}
+
+// note writes the row.
+func (s *session) note(ctx context.Context, state blob.UploadState) error {
 	row := s.row
 	row.Size, row.Algorithm, row.Hash, row.Updated = state.Size, state.Algorithm, state.Hash, time.Now()
 	if err := s.db.PutUpload(context.WithoutCancel(ctx), row); err != nil {
@@ -240,9 +243,20 @@ func (s *session) receive(ctx context.Context, p Part) error {
 	came, err := s.copy(ctx, p.Body)
 	if err == nil && want >= 0 && came != want {
 		err = errs.New(errs.SizeInvalid, "%d bytes came where %d were said to come; none of them is kept", came, want)
-		return joined(err, s.file.Rewind(before))
+		return joined(err, s.rewind(ctx, before))
 	}
 	return err
+}
+
+// rewind goes back to the state before a part. The row goes first, if a long part was
+// saved on its way: bytes without a row are cut off, a row without its bytes would be
+// an upload that is lost.
+func (s *session) rewind(ctx context.Context, before blob.UploadState) error {
+	var err error
+	if s.row.Size > before.Size {
+		err = s.note(ctx, before)
+	}
+	return joined(s.file.Rewind(before), err)
 }
 
 // copy writes what comes and returns how much that was.
@@ -260,7 +274,7 @@ func (s *session) copy(ctx context.Context, body io.Reader) (came int64, err err
 		case err != nil:
 			return came, errs.Wrap(errs.SizeInvalid, err, "the body broke off; the upload has its %d bytes so far", s.file.Size())
 		}
-		if s.file.Size()-saved >= saveEvery {
+		if s.file.Size()-saved >= s.every {
 			if err := s.save(ctx); err != nil {
 				return came, err
 			}
@@ -281,13 +295,13 @@ func fill(body io.Reader, buf []byte) (n int, err error) {
 
 // verify says whether the upload's bytes have the digest, and goes back to an earlier
 // state if they have not.
-func (s *session) verify(d digest.Digest, before blob.UploadState) error {
+func (s *session) verify(ctx context.Context, d digest.Digest, before blob.UploadState) error {
 	if err := s.file.Aim(d); err != nil {
-		return joined(err, s.file.Rewind(before))
+		return joined(err, s.rewind(ctx, before))
 	}
 	if s.file.Verified() {
 		return nil
 	}
 	err := errs.New(errs.DigestMismatch, "the %d bytes of the upload do not have digest %s; it stays as it was before this request, with %d", s.file.Size(), d, before.Size)
-	return joined(err, s.file.Rewind(before))
+	return joined(err, s.rewind(ctx, before))
 }
