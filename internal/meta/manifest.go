@@ -61,7 +61,8 @@ func (db *DB) stillThere(ctx context.Context, repo string, d digest.Digest) erro
 // too. With a tag, the tag is m's from now on: checked at at, not orphaned, and moved,
 // with a row of its history, if it was another's or not there. Whoever calls has
 // verified that the bytes have the digest.
-// Errors: errs.NameInvalid, errs.TagInvalid, errs.DigestInvalid, errs.ManifestTooLarge.
+// Errors: errs.NameInvalid, errs.TagInvalid, errs.DigestInvalid, errs.ManifestTooLarge,
+// errs.TagImmutable for a tag that is another's and immutable in the repository.
 func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, tag string, at time.Time) (moved bool, err error) {
 	var tags []string
 	if tag != "" {
@@ -78,6 +79,13 @@ func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e o
 			return err
 		}
 		if tag != "" {
+			row, err := t.repository(ctx, repo)
+			if err != nil {
+				return err
+			}
+			if err := t.mayBe(ctx, row, tag, m.Digest); err != nil {
+				return err
+			}
 			if moved, err = t.moveTag(ctx, repo, tag, m.Digest, at); err != nil {
 				return err
 			}

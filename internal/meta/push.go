@@ -77,16 +77,25 @@ func (t *tx) complain(ctx context.Context, repo string, d digest.Digest) error {
 
 // pushTag makes the tag d's, if it is nobody's or may be moved.
 func (t *tx) pushTag(ctx context.Context, repo Repository, tag string, d digest.Digest, at time.Time) error {
-	if repo.Immutable(tag) {
-		old, err := t.tag(ctx, repo.Name, tag)
-		if err != nil && errs.CodeOf(err) != errs.ManifestUnknown {
-			return err
-		}
-		if err == nil && old.Digest != d {
-			return errs.New(errs.TagImmutable, "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, repo.Name)
-		}
+	if err := t.mayBe(ctx, repo, tag, d); err != nil {
+		return err
 	}
 	_, err := t.moveTag(ctx, repo.Name, tag, d, at)
+	return err
+}
+
+// mayBe returns errs.TagImmutable for a tag that is another's and may not be moved.
+func (t *tx) mayBe(ctx context.Context, repo Repository, tag string, d digest.Digest) error {
+	if !repo.Immutable(tag) {
+		return nil
+	}
+	old, err := t.tag(ctx, repo.Name, tag)
+	if errs.CodeOf(err) == errs.ManifestUnknown {
+		return nil
+	}
+	if err == nil && old.Digest != d {
+		err = errs.New(errs.TagImmutable, "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, repo.Name)
+	}
 	return err
 }
 
@@ -183,7 +192,7 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if err != nil {
 		return nil, err
 	}
-	if len(indexes) > 0 && indexes[0] != d {
+	if len(indexes) > 0 {
 		return nil, errs.New(errs.ImageReferenced, "image %s cannot be deleted: manifest list %s of repository %s references it, and is to be deleted first", d, indexes[0], repo)
 	}
 	tags, err := list(ctx, t.runner, listTagsOf, []any{repo, string(d)}, text[string])
@@ -195,15 +204,8 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 			return nil, err
 		}
 	}
-	was, err := list(ctx, t.runner, listCompleteTags, []any{repo, string(d)}, text[string])
-	if err != nil {
+	if err := t.incomplete(ctx, repo, d); err != nil {
 		return nil, err
-	}
-	for _, tag := range was {
-		t.forgetTag(repo, tag)
-		if _, err := t.exec(ctx, clearComplete, repo, tag); err != nil {
-			return nil, err
-		}
 	}
 	if err := t.freed(ctx, repo, d); err != nil {
 		return nil, err
@@ -217,6 +219,43 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	}
 	t.forget.manifests = append(t.forget.manifests, digestKey{repo, d})
 	return tags, err
+}
+
+// incomplete takes back that an image was the last whole one of tags.
+func (t *tx) incomplete(ctx context.Context, repo string, d digest.Digest) error {
+	was, err := list(ctx, t.runner, listCompleteTags, []any{repo, string(d)}, text[string])
+	if err != nil {
+		return err
+	}
+	for _, tag := range was {
+		t.forgetTag(repo, tag)
+		if _, err := t.exec(ctx, clearComplete, repo, tag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// incompleteWithout takes it back of whatever names d, itself or by other manifests.
+func (t *tx) incompleteWithout(ctx context.Context, repo string, d digest.Digest) error {
+	seen := map[digest.Digest]bool{d: true}
+	for next := []digest.Digest{d}; len(next) > 0; next = next[1:] {
+		parents, err := list(ctx, t.runner, listParents, []any{repo, string(next[0])}, text[digest.Digest])
+		if err != nil {
+			return err
+		}
+		for _, p := range parents {
+			if seen[p] {
+				continue
+			}
+			seen[p] = true
+			next = append(next, p)
+			if err := t.incomplete(ctx, repo, p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // DeleteLink takes a blob from a repository. Its bytes stay until a sweep finds that no
@@ -234,8 +273,11 @@ func (db *DB) DeleteLink(ctx context.Context, repo string, d digest.Digest) erro
 		if err == nil && n == 0 {
 			return errs.New(errs.BlobUnknown, "blob %s is not in %s", d, repo)
 		}
+		if err != nil {
+			return err
+		}
 		t.forget.links = append(t.forget.links, digestKey{repo, d})
-		return err
+		return t.incompleteWithout(ctx, repo, d)
 	})
 	if err != nil {
 		return fmt.Errorf("delete link %s@%s: %w", repo, d, err)

@@ -219,3 +219,47 @@ func testDeleteComplete(t *testing.T, o meta.Options) {
 	must(db.DeleteManifest(ctx, "r", name("old"), at(3)))(t)
 	diff(t, "complete after", digest.Digest(""), must(db.Tag(ctx, "r", "t"))(t).Complete)
 }
+
+// An image that lost a blob is not the last whole one any more, nor is an index with it.
+func testDeleteLink(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	own(t, db, "r")
+	upload(t, db, "r", "a")
+	upload(t, db, "r", "b")
+	check(t, push(t, db, "r", "image", []string{"layer a"}, "image"))
+	check(t, push(t, db, "r", "index", []string{"child image"}, "index"))
+	check(t, push(t, db, "r", "other", []string{"layer b"}, "other"))
+	whole := func() (is []string) {
+		for _, tag := range []string{"image", "index", "other"} {
+			if must(db.Tag(ctx, "r", tag))(t).Complete != "" {
+				is = append(is, tag)
+			}
+		}
+		return is
+	}
+	diff(t, "whole", []string{"image", "index", "other"}, whole())
+	check(t, db.DeleteLink(ctx, "r", name("a")))
+	diff(t, "whole without a", []string{"other"}, whole())
+	wantCode(t, "again", errs.BlobUnknown, db.DeleteLink(ctx, "r", name("a")))
+	upload(t, db, "r", "a")
+	diff(t, "whole again", []string{"image", "index", "other"}, whole())
+}
+
+// What an upstream said of a tag before it became immutable, or was pushed, comes too late.
+func testPullImmutable(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	check(t, db.CreateRepository(ctx, meta.Repository{Name: "r", Kind: meta.Cached, Created: at(0)}))
+	putManifest(t, db, "r", "v", 1, "one")
+	must(db.PutMutability(ctx, "r", rule.Immutable, nil))(t)
+	m, e := manifest(t, "two")
+	_, err := db.PutManifest(ctx, "r", m, e, "v", at(2))
+	wantCode(t, "a move", errs.TagImmutable, err)
+	diff(t, "tag", name("one"), must(db.Tag(ctx, "r", "v"))(t).Digest)
+	_, err = db.Manifest(ctx, "r", m.Digest)
+	wantCode(t, "the other manifest", errs.ManifestUnknown, err)
+	putManifest(t, db, "r", "v", 3, "one")
+	putManifest(t, db, "r", "w", 3, "two")
+	putManifest(t, db, "r", "", 3, "three")
+}

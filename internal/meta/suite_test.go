@@ -54,6 +54,8 @@ var suite = []struct {
 	{"deleted repositories", testDeleteRepository},
 	{"templates", testTemplates},
 	{"uploads", testUploads},
+	{"deletion of a link", testDeleteLink},
+	{"a pull and an immutable tag", testPullImmutable},
 	{"mounts", testMount},
 	{"pushed images", testPutImage},
 	{"immutable tags", testImmutable},

@@ -89,6 +89,9 @@ func (db *DB) SweepLinks(ctx context.Context, after Link, limit int, linked, pul
 		err = db.tx(ctx, func(ctx context.Context, t *tx) error {
 			dropped = 0
 			for _, l := range loose {
+				if db.pulls.latest(l.Repository, l.Digest).After(linked) {
+					continue // a push was told a moment ago that it is there
+				}
 				// A manifest may have come, or a pull, since they were listed.
 				n, err := t.exec(ctx, sweepLink, l.Repository, string(l.Digest), micros(linked), micros(pulled))
 				if err != nil {

@@ -73,6 +73,8 @@ func testSweepLinks(t *testing.T, o meta.Options) {
 	db = open(t, o)
 	diff(t, "dropped of what a push counts on", 1, sweepLinks(t, db, at(2000), at(5000)))
 	diff(t, "of r stay", []string{"named", "config", "young"}, linked("r"))
+	db.Touch("r", "", name("young"), at(9000)) // not written yet
+	diff(t, "dropped of what a push was just told", 0, sweepLinks(t, db, at(8000), at(8000)))
 }
 
 func testSweepBlobs(t *testing.T, o meta.Options) {

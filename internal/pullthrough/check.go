@@ -93,6 +93,9 @@ func (c *Cache) check(ctx context.Context, r *rule.Rule, repo, tag string, deman
 	t, err := c.Index.Tag(ctx, repo, tag)
 	if errs.CodeOf(err) == errs.ManifestUnknown {
 		m, err := c.fetch(ctx, r, repo, oci.Reference{Tag: tag}, tag)
+		if errs.CodeOf(err) == errs.TagImmutable {
+			return c.overtaken(ctx, r, repo, tag)
+		}
 		if err != nil {
 			return outcome{}, err
 		}
@@ -131,6 +134,9 @@ func (c *Cache) ask(ctx context.Context, r *rule.Rule, repo, tag string, t rule.
 		return outcome{digest: t.Digest, at: at}, c.Index.CheckTag(context.WithoutCancel(ctx), repo, tag, at, false)
 	}
 	m, err := c.fetch(ctx, r, repo, oci.Reference{Tag: tag}, tag)
+	if errs.CodeOf(err) == errs.TagImmutable {
+		return c.overtaken(ctx, r, repo, tag)
+	}
 	if err != nil {
 		return outcome{}, err
 	}
@@ -138,6 +144,17 @@ func (c *Cache) ask(ctx context.Context, r *rule.Rule, repo, tag string, t rule.
 		c.heads.put(r.Upstream) // it refuses HEAD, not us
 	}
 	return outcome{manifest: m, digest: m.Digest, moved: m.Digest != t.Digest, at: time.Now()}, nil
+}
+
+// overtaken is the outcome where the tag became another image's, for good, while the
+// upstream was asked: what it is now stands.
+func (c *Cache) overtaken(ctx context.Context, r *rule.Rule, repo, tag string) (outcome, error) {
+	t, err := c.Index.Tag(context.WithoutCancel(ctx), repo, tag)
+	if err != nil {
+		return outcome{}, err
+	}
+	c.Logger.Warn("move of an immutable tag blocked", "repository", repo, "tag", tag, "digest", t.Digest, "upstream", r.Upstream)
+	return outcome{digest: t.Digest, blocked: true, at: t.Checked}, nil
 }
 
 // head returns the upstream's digest of a tag, "" if HEAD does not tell there. A

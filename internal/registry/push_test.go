@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -604,5 +605,56 @@ func TestSHA512Blob(t *testing.T) {
 	}
 	if _, err := w.StartUpload(t.Context(), root, "team/app", "md5"); errs.CodeOf(err) != errs.DigestInvalid {
 		t.Errorf("md5: %v", err)
+	}
+}
+
+// held is an upstream that answers a manifest when it is let.
+type held struct {
+	pullthrough.Upstream
+	asked, let chan struct{}
+}
+
+func (h held) Manifest(context.Context, string, oci.Reference) (*oci.Manifest, error) {
+	close(h.asked)
+	<-h.let
+	raw := []byte(`{"schemaVersion":2,"manifests":[],"annotations":{"from":"upstream"}}`)
+	return &oci.Manifest{Descriptor: oci.Descriptor{MediaType: oci.MediaTypeIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}, Raw: raw}, nil
+}
+
+// TestPushOvertakesPull: an immutable tag that is pushed while a pull of it is on its way
+// stays what was pushed, and the pull gets that.
+func TestPushOvertakesPull(t *testing.T) {
+	ctx, db := t.Context(), newDB(t)
+	rules, problems := rule.NewSet([]rule.Rule{{Prefix: "mirror", Kind: rule.Generic, Upstream: "up.test", Push: true}})
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	up := held{asked: make(chan struct{}), let: make(chan struct{})}
+	cache := pullthrough.New(pullthrough.Options{Index: db, Upstream: func(*rule.Rule) pullthrough.Upstream { return up }})
+	t.Cleanup(cache.Close)
+	reg := registry.New(registry.Options{ID: "123456789012", Region: "local", Rules: rules, Cache: cache, DB: db})
+	if err := db.CreateRepository(ctx, meta.Repository{Name: "mirror/app", Kind: meta.Cached, Mutability: rule.Immutable}); err != nil {
+		t.Fatal(err)
+	}
+	type answer struct {
+		m   *registry.Manifest
+		err error
+	}
+	pulled := make(chan answer)
+	go func() {
+		m, err := reg.Manifest(ctx, root, "mirror/app", oci.Reference{Tag: "v1"}, true)
+		pulled <- answer{m, err}
+	}()
+	<-up.asked
+	p, err := reg.PutManifest(ctx, root, "mirror/app", registry.ManifestPush{Reference: oci.Reference{Tag: "v1"}, ContentType: oci.MediaTypeIndex, Raw: []byte(`{"schemaVersion":2,"manifests":[]}`)})
+	close(up.let)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := <-pulled; a.err != nil || a.m.Manifest.Digest != p.Digest {
+		t.Errorf("the pull got %+v, %v", a.m, a.err)
+	}
+	if m, err := reg.Manifest(ctx, root, "mirror/app", oci.Reference{Tag: "v1"}, true); err != nil || m.Manifest.Digest != p.Digest {
+		t.Errorf("the tag is %+v, %v", m, err)
 	}
 }
