@@ -524,3 +524,62 @@ func TestStatWhileArriving(t *testing.T) {
 		b.Close()
 	})
 }
+
+// A rule that verifies ranges shares the transfer with one that does not, and gets
+// nothing of it before the digest holds, whoever has had which bytes.
+func TestVerifiedBesideUnverified(t *testing.T) {
+	const size = 20 * mib
+	strict := hub("strict")
+	strict.VerifyRanges = true
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hub("hub"), strict)
+		up := w.ups["hub"]
+		d, data := up.big(1, size)
+		up.opening(func(ctx context.Context, d digest.Digest, data []byte, offset, n int64) (io.ReadCloser, int64, int64, error) {
+			return up.body(ctx, make([]byte, size)[offset:], n), offset, size, nil
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _ = w.pullRange("hub/app", d, size-4*mib, size) })
+		synctest.Wait()
+		for _, start := range []int64{size - 2*mib, size - 100, 0} {
+			if got, err := w.pullRange("strict/app", d, start, -1); err == nil && !bytes.Equal(got, data[start:]) {
+				t.Errorf("%d wrong bytes from %d in an answer that ended well", len(got), start)
+			}
+		}
+		wg.Wait()
+	})
+}
+
+// The parts of one answer are of one try: where the first was of a wrong one, the
+// answer ends.
+func TestPartsOfOneTry(t *testing.T) {
+	const size = 20 * mib
+	inWorld(t, func(t *testing.T, w *world) {
+		up := w.ups["hub"]
+		d, data := up.big(1, size)
+		tries := 0
+		up.opening(func(ctx context.Context, d digest.Digest, data []byte, offset, n int64) (io.ReadCloser, int64, int64, error) {
+			if tries++; tries == 1 {
+				return up.body(ctx, make([]byte, size), -1), 0, size, nil
+			}
+			return up.body(ctx, data[offset:], n), offset, size, nil
+		})
+		b, err := w.cache.Blob(t.Context(), w.scope("hub/app"), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		var s sink
+		err = b.WriteRange(t.Context(), &s, 0, 100)
+		<-time.After(5 * time.Second)
+		if err == nil {
+			err = b.WriteRange(t.Context(), &s, 4096, 4196)
+		}
+		if err == nil && !bytes.Equal(s.Bytes(), append(data[:100:100], data[4096:4196]...)) {
+			t.Error("an answer of wrong bytes and right ones ended well")
+		}
+		if tries < 2 {
+			t.Error("the blob was not tried again")
+		}
+	})
+}

@@ -26,6 +26,9 @@ func (in *ingest) visible(off, end int64, verify bool) int64 {
 	case verify && end >= 0 && end < in.size:
 		return 0
 	}
+	if verify { // whoever else has had the tail: none of it, and no pieces, before the digest holds
+		return min(in.written, in.veilAt(), in.size-chunk)
+	}
 	limit := in.written
 	if p := in.pieceAt(off); p != nil && off >= limit {
 		limit = p.pos
@@ -58,9 +61,11 @@ func (b *Blob) WriteRange(ctx context.Context, w Sink, start, end int64) error {
 	if _, err := b.rd.Seek(start, io.SeekStart); err != nil {
 		return err
 	}
-	if start > 0 || end >= 0 { // other parts, of this epoch, may be out already
+	if start > 0 || end >= 0 { // a part: all parts of an answer are of one epoch
 		b.in.mu.Lock()
-		b.seen, b.of = true, b.in.epoch
+		if !b.seen {
+			b.seen, b.of = true, b.in.epoch
+		}
 		b.in.mu.Unlock()
 	}
 	for off := start; ; {
@@ -168,6 +173,13 @@ func (b *Blob) passOn(ctx context.Context, w Sink, off, end int64) error {
 	b.in.mu.Unlock()
 	if end >= 0 || off > at {
 		return b.pass(ctx, w, off, end, nil, nil)
+	}
+	// With pieces ahead a reader may be far behind; only the last chunk is held back.
+	if n := at - chunk - off; n > 0 {
+		if _, err := io.CopyN(w, b.rd, n); err != nil {
+			return err
+		}
+		off += n
 	}
 	held := make([]byte, at-off)
 	if _, err := io.ReadFull(b.rd, held); err != nil {

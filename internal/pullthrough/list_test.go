@@ -373,3 +373,27 @@ func TestSignatureTags(t *testing.T) {
 		w.wantAsked("hub", "GET app v2", "HEAD app v1")
 	})
 }
+
+// A list that breaks off after its first page is no reason to leave other names of the
+// host alone.
+func TestBrokenListIsItsOwn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		up := w.ups["hub"]
+		up.image("app", "v1", 1, 1, 100)
+		if _, err := w.tag("hub/app", "v1"); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(25 * time.Hour)
+		up.lists("huge", "a", "b")
+		up.broken = errs.New(errs.UpstreamUnreachable, "broke off after 5 bytes")
+		for range 3 {
+			if l, err := w.cache.Tags(t.Context(), w.scope("hub/huge"), "", 10); err != nil || len(l.Tags) != 2 || l.Warning == "" {
+				t.Errorf("a broken list: %+v, %v", l, err)
+			}
+			<-time.After(2 * time.Second)
+		}
+		if a, err := w.tag("hub/app", "v1"); err != nil || a.Warning != "" {
+			t.Errorf("another name's tag is not checked: %q, %v", a.Warning, err)
+		}
+	})
+}

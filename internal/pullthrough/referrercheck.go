@@ -124,9 +124,8 @@ func (c *Cache) renewReferrers(ctx context.Context, s Scope, subject digest.Dige
 	}
 	now, done, err := f.waitUntil(ctx, wait)
 	if !done {
-		late := errs.New(errs.UpstreamTimeout, "%s has not answered within %s", host, wait)
-		f.late.Do(func() { c.paths.failed(host, late) })
-		return rule.Referrers{}, Stale, late
+		// Not the host's fault: these may be several requests, one after the other.
+		return rule.Referrers{}, Stale, errs.New(errs.UpstreamTimeout, "%s has not answered within %s", host, wait)
 	}
 	return now, source(lead), err
 }
@@ -177,7 +176,7 @@ func (c *Cache) askReferrers(ctx context.Context, s Scope, subject digest.Digest
 	list, err := c.Upstream(r).Referrers(ctx, name, subject)
 	if code := errs.CodeOf(err); code != errs.Unsupported && code != errs.UpstreamDenied {
 		err = timedOut(err, r)
-		c.noteList(s, key, err)
+		c.noteList(s, key, len(list) > 0, err)
 		return list, err
 	}
 	if err := c.quotas.exceeded(quotaKey(r), false); err != nil {

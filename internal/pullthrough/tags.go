@@ -163,7 +163,7 @@ func (c *Cache) askTags(ctx context.Context, s Scope) (tagList, error) {
 	defer cancel()
 	tags, err := c.Upstream(r).Tags(ctx, r.UpstreamRepository(s.Repository))
 	err = timedOut(err, r)
-	c.noteList(s, key, err)
+	c.noteList(s, key, len(tags) > 0, err)
 	e := errs.As(err)
 	if err != nil && (len(tags) == 0 || e == nil) {
 		return tagList{}, err
@@ -182,8 +182,12 @@ func (c *Cache) askTags(ctx context.Context, s Scope) (tagList, error) {
 	return x, nil
 }
 
-// noteList remembers what an attempt at a list told, as note does.
-func (c *Cache) noteList(s Scope, key refKey, err error) {
+// noteList remembers what an attempt at a list told, as note does. One that broke off
+// after its first page tells nothing against the host, which answered.
+func (c *Cache) noteList(s Scope, key refKey, begun bool, err error) {
+	if code := errs.CodeOf(err); begun && (code == errs.UpstreamUnreachable || code == errs.UpstreamTimeout) {
+		err = nil
+	}
 	if e := errs.As(err); e != nil && e.Code == errs.UpstreamRateLimited {
 		c.listed.limited(quotaKey(s.Rule), false, e)
 	}
