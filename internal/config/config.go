@@ -169,7 +169,8 @@ type Anonymous struct {
 type Rule struct {
 	// The first part of the repositories' names here: weir/PREFIX/NAME is the
 	// upstream's NAME. ROOT takes every name that no other rule takes; of
-	// several rules the one with the longest prefix wins. Required.
+	// several rules the one with the longest prefix wins. Repositories that were
+	// pushed to before the rule took their prefix stay as they are. Required.
 	Prefix string `yaml:"prefix"`
 
 	// The upstream: a host, or host:port. docker.io means registry-1.docker.io.

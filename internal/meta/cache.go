@@ -44,7 +44,7 @@ type forget struct {
 // caches remember rows. What is remembered is what is committed, as far as this
 // process wrote it: a write forgets before it returns, and a read that a write
 // overtook is not remembered. That nothing exists is never remembered, except that a
-// user has no policies.
+// user has no policies, and that a name is no own repository's.
 type caches struct {
 	alone bool // no other process writes: more than what a digest names may be kept
 
@@ -57,6 +57,7 @@ type caches struct {
 	keys      lru[string, Key]
 	policies  lru[string, []UserPolicy] // by user
 	repos     lru[string, Repository]
+	own       lru[string, bool]
 }
 
 func (c *caches) open(alone bool) {
@@ -68,6 +69,7 @@ func (c *caches) open(alone bool) {
 	c.keys.limit = maxKeys
 	c.policies.limit = maxPolicyBytes
 	c.repos.limit = maxRepos
+	c.own.limit = maxRows
 }
 
 // apply makes the cache right after a commit.
@@ -100,6 +102,7 @@ func (c *caches) apply(f forget) {
 	}
 	for _, r := range f.repos {
 		c.repos.remove(r)
+		c.own.remove(r)
 	}
 	for k, at := range f.pulled {
 		if t := c.tags.peek(k); t != nil && t.Pulled.Before(at) {
@@ -120,6 +123,7 @@ func (c *caches) clear() {
 	c.keys.clear()
 	c.policies.clear()
 	c.repos.clear()
+	c.own.clear()
 }
 
 // remember returns l's value of k, or what load returns, which it keeps at a cost if

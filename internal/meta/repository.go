@@ -64,6 +64,9 @@ func (t *tx) createRepository(ctx context.Context, r Repository) (bool, error) {
 		return false, err
 	}
 	n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), r.Kind, mutability, exclusions, tags)
+	if n > 0 {
+		t.forget.repos = append(t.forget.repos, r.Name)
+	}
 	return n > 0, err
 }
 
@@ -217,6 +220,21 @@ func (db *DB) DescribeRepositories(ctx context.Context, after string, limit int)
 		return nil, fmt.Errorf("describe repositories: %w", err)
 	}
 	return repos, nil
+}
+
+// IsOwn says whether a repository of this name is there that takes pushes and is
+// nobody's cache. Errors: errs.NameInvalid.
+func (db *DB) IsOwn(ctx context.Context, name string) (bool, error) {
+	return remember(&db.cache, &db.cache.own, db.cache.alone, name, one, func() (bool, error) {
+		if _, err := oci.ParseRepository(name); err != nil {
+			return false, err
+		}
+		r, err := db.get().repository(ctx, name)
+		if err != nil && errs.CodeOf(err) != errs.RepoUnknown {
+			return false, fmt.Errorf("is %s an own repository: %w", name, err)
+		}
+		return r.Kind == Own, nil
+	})
 }
 
 // DescribeRepository returns one, whose lists are not to be changed.

@@ -88,7 +88,7 @@ func page[T any](rows []T, limit int) (cut []T, last T) {
 // action there. A name that a rule takes means what it means in a pull; what was
 // cached by a rule that is gone is still described.
 func (r *Registry) described(ctx context.Context, c iam.Caller, action, repo string) (meta.Repository, error) {
-	_, name, err := r.decide(c, action, repo)
+	_, name, err := r.decide(ctx, c, action, repo)
 	if err != nil {
 		return meta.Repository{}, err
 	}

@@ -85,7 +85,7 @@ func (r *Registry) Catalog(ctx context.Context, c iam.Caller, after string, limi
 			return nil, false, err
 		}
 		for _, name := range found {
-			if _, _, err := r.decide(c, describeRepositories, name); err != nil {
+			if _, _, err := r.decide(ctx, c, describeRepositories, name); err != nil {
 				continue
 			}
 			if len(names) == limit {

@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -26,12 +28,12 @@ func (r *Registry) SetTemplates(templates *rule.Templates) { r.templates.Store(t
 // is true. Errors: errs.Denied, also for a repository of the cache, Unauthenticated,
 // NameInvalid, RepoUnknown.
 func (r *Registry) target(ctx context.Context, c iam.Caller, action, repo string, create bool) (meta.Repository, error) {
-	rl, name, err := r.decide(c, action, repo)
+	rl, name, err := r.decide(ctx, c, action, repo)
 	if err != nil {
 		return meta.Repository{}, err
 	}
 	if rl != nil && !rl.Push {
-		return meta.Repository{}, errs.New(errs.Denied, "repository %s accepts no pushes: pull through cache rule %s fills it from %s. Push to a repository that no rule takes, or set push: allow on the rule", name, rl.Prefix, rl.Upstream)
+		return meta.Repository{}, errs.New(errs.Denied, "repository %s accepts no pushes: pull through cache rule %s fills it from %s. Push to a repository that no rule takes, or set push: allow on the rule in weir.yaml", name, rl.Prefix, rl.Upstream)
 	}
 	row, err := r.db.DescribeRepository(ctx, name)
 	switch {
@@ -112,6 +114,9 @@ func (r *Registry) PutManifest(ctx context.Context, c iam.Caller, repo string, p
 	if err != nil {
 		return Pushed{}, err
 	}
+	if err := imageWhole(m.MediaType, edges); err != nil {
+		return Pushed{}, err
+	}
 	tags := p.Tags
 	if p.Reference.Tag != "" {
 		tags = append([]string{p.Reference.Tag}, tags...)
@@ -130,6 +135,17 @@ func (r *Registry) PutManifest(ctx context.Context, c iam.Caller, repo string, p
 		}
 	}
 	return pushed, nil
+}
+
+// imageWhole refuses an image without what every client goes on with. Manifests of
+// other types may have whatever they have.
+func imageWhole(mediaType string, e oci.Edges) error {
+	t, _, _ := strings.Cut(mediaType, ";")
+	isConfig := func(x oci.Edge) bool { return x.Kind == oci.EdgeConfig }
+	if t != oci.MediaTypeManifest && t != oci.MediaTypeDocker || slices.ContainsFunc(e.List, isConfig) {
+		return nil
+	}
+	return errs.New(errs.ManifestInvalid, "a manifest of type %s has to name a config", t)
 }
 
 // digest returns the digest of what is pushed, which it has.
@@ -154,7 +170,7 @@ func (p *ManifestPush) digest() (digest.Digest, error) {
 // DeleteManifest deletes a tag, or a manifest with all its tags. Errors: errs.Denied,
 // Unauthenticated, NameInvalid, RepoUnknown, ManifestUnknown, ImageReferenced.
 func (r *Registry) DeleteManifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference) error {
-	_, name, err := r.decide(c, iam.BatchDeleteImage, repo)
+	_, name, err := r.decide(ctx, c, iam.BatchDeleteImage, repo)
 	if err != nil {
 		return err
 	}
@@ -169,7 +185,7 @@ func (r *Registry) DeleteManifest(ctx context.Context, c iam.Caller, repo string
 // DeleteBlob takes a blob from a repository; its bytes go when no repository has it.
 // Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown, BlobUnknown.
 func (r *Registry) DeleteBlob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) error {
-	_, name, err := r.decide(c, iam.BatchDeleteImage, repo)
+	_, name, err := r.decide(ctx, c, iam.BatchDeleteImage, repo)
 	if err != nil {
 		return err
 	}
@@ -199,7 +215,7 @@ func (r *Registry) Mount(ctx context.Context, c iam.Caller, repo, from string, d
 		}
 	}
 	for _, source := range sources {
-		_, name, err := r.decide(c, iam.GetDownloadURLForLayer, source)
+		_, name, err := r.decide(ctx, c, iam.GetDownloadURLForLayer, source)
 		if err != nil {
 			continue // as if it were not there
 		}

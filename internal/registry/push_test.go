@@ -562,6 +562,8 @@ func TestPutManifest(t *testing.T) {
 		{"schema 1", registry.ManifestPush{Reference: tag, ContentType: oci.MediaTypeDockerV1Sign, Raw: []byte(`{"schemaVersion":1,"name":"x","fsLayers":[]}`)}, errs.ManifestInvalid, registry.Pushed{}},
 		{"page", registry.ManifestPush{Reference: tag, ContentType: "text/html", Raw: []byte(`<html>`)}, errs.ManifestInvalid, registry.Pushed{}},
 		{"no JSON", registry.ManifestPush{Reference: tag, ContentType: oci.MediaTypeManifest, Raw: []byte(`x`)}, errs.ManifestInvalid, registry.Pushed{}},
+		{"image of nothing", registry.ManifestPush{Reference: tag, ContentType: oci.MediaTypeManifest + "; charset=utf-8", Raw: []byte(`{}`)}, errs.ManifestInvalid, registry.Pushed{}},
+		{"image without a config", registry.ManifestPush{Reference: tag, ContentType: oci.MediaTypeDocker, Raw: []byte(`{"schemaVersion":2,"layers":[]}`)}, errs.ManifestInvalid, registry.Pushed{}},
 		{"too large", registry.ManifestPush{Reference: tag, Raw: make([]byte, oci.MaxManifestSize+1)}, errs.ManifestTooLarge, registry.Pushed{}},
 		{"many tags", registry.ManifestPush{Reference: tag, Tags: make([]string, registry.MaxPushTags), Raw: index}, errs.ParamInvalid, registry.Pushed{}},
 	} {
@@ -656,5 +658,46 @@ func TestPushOvertakesPull(t *testing.T) {
 	}
 	if m, err := reg.Manifest(ctx, root, "mirror/app", oci.Reference{Tag: "v1"}, true); err != nil || m.Manifest.Digest != p.Digest {
 		t.Errorf("the tag is %+v, %v", m, err)
+	}
+}
+
+// TestRuleOverOwn: a rule that takes the prefix of a repository that was pushed to leaves
+// it alone: it is read and written as before, and no upstream is asked for it.
+func TestRuleOverOwn(t *testing.T) {
+	ctx := t.Context()
+	w := newWorld(t, onDisk(t))
+	for _, name := range []string{"team/app", "hub/tool"} {
+		if name == "hub/tool" { // one word: a rule for Docker Hub has it as hub/library/tool
+			if err := w.db.CreateRepository(ctx, meta.Repository{Name: name}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.SetRules(new(rule.Set))
+		push := func(tag, raw string) digest.Digest {
+			t.Helper()
+			p, err := w.PutManifest(ctx, root, name, registry.ManifestPush{Reference: oci.Reference{Tag: tag}, ContentType: oci.MediaTypeIndex, Raw: []byte(raw)})
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			return p.Digest
+		}
+		before := push("v1", `{"schemaVersion":2,"manifests":[]}`)
+		prefix, _, _ := strings.Cut(name, "/")
+		rules, problems := rule.NewSet([]rule.Rule{{Prefix: prefix, Kind: rule.DockerHub, Upstream: "registry-1.docker.io", Window: 1}})
+		if problems != nil {
+			t.Fatal(problems)
+		}
+		w.SetRules(rules) // whose upstream there is none of: asking it would panic
+		m, err := w.Manifest(ctx, root, name, oci.Reference{Tag: "v1"}, true)
+		if err != nil || m.Manifest.Digest != before || m.Upstream != "" {
+			t.Errorf("%s: %+v, %v", name, m, err)
+		}
+		if _, err := w.Check(ctx, root, name, "v1"); errs.CodeOf(err) != errs.Unsupported {
+			t.Errorf("%s: a check on demand: %v", name, err)
+		}
+		push("v2", `{"schemaVersion":2,"manifests":[],"annotations":{}}`)
+		if repos, _, err := w.Repositories(ctx, root, []string{name}, "", 0); err != nil || repos[0].Name != name {
+			t.Errorf("%s: %+v, %v", name, repos, err)
+		}
 	}
 }

@@ -107,7 +107,7 @@ func (r *Registry) ARN(repo string) string {
 // not import gets it, and weir asks no upstream for it. Who may do nothing there learns
 // nothing of the rules.
 func (r *Registry) find(ctx context.Context, c iam.Caller, action, repo string) (pullthrough.Scope, error) {
-	rl, name, err := r.decide(c, action, repo)
+	rl, name, err := r.decide(ctx, c, action, repo)
 	if err != nil {
 		return pullthrough.Scope{}, err
 	}
@@ -119,12 +119,22 @@ func (r *Registry) find(ctx context.Context, c iam.Caller, action, repo string) 
 }
 
 // decide returns the rule of a repository, nil for none, and its canonical name, if c
-// may do action there.
-func (r *Registry) decide(c iam.Caller, action, repo string) (*rule.Rule, string, error) {
+// may do action there. What was pushed before a rule took its prefix is no rule's: the
+// upstream may have another repository of this name, and its images are not those.
+func (r *Registry) decide(ctx context.Context, c iam.Caller, action, repo string) (*rule.Rule, string, error) {
 	if _, err := oci.ParseRepository(repo); err != nil {
 		return nil, "", err
 	}
 	rl, name := r.rules.Load().Match(repo)
+	if rl != nil {
+		own, err := r.db.IsOwn(ctx, repo)
+		if err != nil {
+			return nil, "", err
+		}
+		if own {
+			rl = nil
+		}
+	}
 	if rl == nil {
 		name = repo
 	}
@@ -169,7 +179,7 @@ func (r *Registry) left(ctx context.Context, repo string) (pullthrough.Scope, er
 	}
 	why := "no pull through cache rule has a prefix of its name"
 	if row.Kind == meta.Own {
-		why = "it was not pushed there"
+		why = "its repository is filled by pushes: there is no upstream to ask"
 	}
 	return pullthrough.Scope{
 		Rule:       &rule.Rule{Window: rule.Never, Prefetch: rule.PrefetchOff},

@@ -49,7 +49,7 @@ type NewRepository struct {
 // Errors: errs.Denied, Unauthenticated, NameInvalid, ParamInvalid, RepoExists,
 // errs.TagInvalid and errs.LimitExceeded (resource tags).
 func (r *Registry) CreateRepository(ctx context.Context, c iam.Caller, in NewRepository) (Repository, error) {
-	rl, name, err := r.decide(c, createRepository, in.Name)
+	rl, name, err := r.decide(ctx, c, createRepository, in.Name)
 	if err != nil {
 		return Repository{}, err
 	}
@@ -83,7 +83,7 @@ func (r *Registry) CreateRepository(ctx context.Context, c iam.Caller, in NewRep
 // Action: ecr:DeleteRepository. Errors: errs.Denied, Unauthenticated, NameInvalid,
 // RepoUnknown, RepoNotEmpty.
 func (r *Registry) DeleteRepository(ctx context.Context, c iam.Caller, repo string, force bool) (Repository, error) {
-	_, name, err := r.decide(c, deleteRepository, repo)
+	_, name, err := r.decide(ctx, c, deleteRepository, repo)
 	if err != nil {
 		return Repository{}, err
 	}
@@ -98,7 +98,7 @@ func (r *Registry) DeleteRepository(ctx context.Context, c iam.Caller, repo stri
 // Action: ecr:PutImageTagMutability. Errors: errs.Denied, Unauthenticated, NameInvalid,
 // ParamInvalid, RepoUnknown.
 func (r *Registry) PutImageTagMutability(ctx context.Context, c iam.Caller, repo, mutability string, exclusions []string) (Repository, error) {
-	_, name, err := r.decide(c, putMutability, repo)
+	_, name, err := r.decide(ctx, c, putMutability, repo)
 	if err != nil {
 		return Repository{}, err
 	}
@@ -133,7 +133,7 @@ func (r *Registry) UntagResource(ctx context.Context, c iam.Caller, repo string,
 }
 
 func (r *Registry) changeTags(ctx context.Context, c iam.Caller, action, repo string, f func([]rule.ResourceTag) ([]rule.ResourceTag, error)) error {
-	_, name, err := r.decide(c, action, repo)
+	_, name, err := r.decide(ctx, c, action, repo)
 	if err != nil {
 		return err
 	}
