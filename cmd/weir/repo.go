@@ -78,7 +78,7 @@ one of the cache, and takes no pushes unless the rule allows them.`,
 			if u, err := url.Parse(c.server); err == nil && local(u.Host) {
 				uri = u.Host + "/" + out.Repository.RepositoryName // another name leads nowhere, most likely
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "created %s: push to %s\n", out.Repository.RepositoryName, uri)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "created %s: clients call it %s\n", out.Repository.RepositoryName, uri)
 			return err
 		},
 	}

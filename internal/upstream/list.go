@@ -23,7 +23,9 @@ const (
 	maxListPages = 200
 	maxTags      = 100_000
 	maxReferrers = 10_000
-	maxNext      = 4096 // bytes of the query that leads to the next page
+	// bytes of all referrers of a manifest: they are kept, and read whole at each request
+	maxReferrersBytes = oci.MaxManifestSize
+	maxNext           = 4096 // bytes of the query that leads to the next page
 
 	// Amazon ECR refuses more; who has less room gives fewer.
 	askedPerPage = "n=1000"
@@ -113,10 +115,10 @@ func (r *Registry) Referrers(ctx context.Context, repo string, d digest.Digest) 
 		missing: errs.Unsupported,
 	}
 	var all []oci.Referrer
-	seen := map[digest.Digest]bool{}
+	seen, size := map[digest.Digest]bool{}, 0
 	err := r.pages(ctx, q, func(page int, raw []byte) error {
 		if page == 0 {
-			all = nil
+			all, size = nil, 0
 			clear(seen)
 		}
 		list, ok := oci.ParseReferrers(raw)
@@ -129,8 +131,8 @@ func (r *Registry) Referrers(ctx context.Context, repo string, d digest.Digest) 
 				all = append(all, x)
 			}
 		}
-		if len(all) > maxReferrers {
-			return r.fail(q, "", errs.LimitExceeded, nil, "more referrers than weir reads (%d)", maxReferrers)
+		if size += len(raw); len(all) > maxReferrers || size > maxReferrersBytes {
+			return r.fail(q, "", errs.LimitExceeded, nil, "more referrers than weir reads (%d, and %d bytes)", maxReferrers, maxReferrersBytes)
 		}
 		return nil
 	})

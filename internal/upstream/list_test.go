@@ -205,6 +205,7 @@ func TestNoReferrers(t *testing.T) {
 		{name: "a body without an end", fault: upstreamtest.Fault{Endless: true}, code: errs.UpstreamFailed},
 		{name: "a loop", fault: upstreamtest.Fault{Status: 200, Header: http.Header{"Link": {`<?>; rel="next"`}}, Body: `{"manifests":[]}`}, code: errs.LimitExceeded},
 		{name: "gone on the second page", fault: upstreamtest.Fault{Status: 404, Skip: 1}, code: errs.UpstreamFailed},
+		{name: "few with much to say", fault: upstreamtest.Fault{Status: 200, Header: index, Body: `{"manifests":[{"annotations":{"a":"` + strings.Repeat("x", oci.MaxManifestSize) + `"}}]}`}, code: errs.LimitExceeded},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in(t, upstreamtest.Options{Quirks: tt.quirks, Page: 1}, func(t *testing.T, w *world) {
