@@ -56,7 +56,7 @@ func (c *Cache) Blob(ctx context.Context, s Scope, d digest.Digest) (*Blob, erro
 		in, lead := c.join(b.r, b.repo, d, row.Size, nil)
 		b.in, b.Source, b.Size = in, source(lead), row.Size
 		if try == 0 {
-			c.layerAsked(ctx, s, d)
+			c.blobAsked(ctx, s, d)
 		}
 		if err = b.allow(ctx); err == nil {
 			err = b.ready(ctx)

@@ -587,3 +587,48 @@ func TestPrefetch(t *testing.T) {
 		})
 	}
 }
+
+// TestPrefetchChosen has a client that reads the manifests of several images that share
+// layers, as it does of an index's platforms, and goes on with one of them.
+func TestPrefetchChosen(t *testing.T) {
+	r := hub("hub")
+	r.Prefetch = rule.PrefetchLayer
+	for _, tt := range []struct {
+		config string // of the tag that the client asks for before the layer; "": it does not
+		held   int    // of v1's config and three layers; v2 has the first two of the layers
+	}{{"v1", 4}, {"v2", 2}, {"", 2}} {
+		t.Run("config of "+tt.config, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				up := w.ups["hub"]
+				v1 := up.image("app", "v1", 1, 3, 2*chunk)
+				config, raw := up.blob(99, 300)
+				up.put("app", "v2", oci.MediaTypeManifest, fmt.Appendf(nil, `{"schemaVersion": 2, "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": %q, "size": %d}, "layers": [
+					{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": %q, "size": %d}, {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": %q, "size": %d}]}`,
+					config, len(raw), v1.layers[0], 2*chunk, v1.layers[1], 2*chunk))
+				configs := map[string]digest.Digest{"v1": v1.config, "v2": config}
+				for _, tag := range []string{"v1", "v2"} {
+					a, err := w.tag("hub/app", tag)
+					if err != nil {
+						t.Fatal(err)
+					}
+					w.cache.Pulled(w.scope("hub/app"), oci.Reference{Tag: tag}, a.Manifest)
+					<-time.After(time.Second)
+				}
+				if tt.config != "" {
+					w.pull("hub/app", configs[tt.config])
+				}
+				w.pull("hub/app", v1.layers[0])
+				<-time.After(time.Minute)
+				held := 0
+				for _, d := range append(v1.layers, v1.config) {
+					if _, err := w.store.Stat(t.Context(), d); err == nil {
+						held++
+					}
+				}
+				if held != tt.held {
+					t.Errorf("%d blobs of v1 are held, want %d", held, tt.held)
+				}
+			}, r)
+		})
+	}
+}

@@ -322,23 +322,37 @@ func (r *recent) served(repo string, d digest.Digest) {
 	r.m[key] = servedAt{time.Now(), old.fetched && time.Since(old.at) <= recentFor}
 }
 
+// chosen makes the manifest served last of those given the last of all.
+func (r *recent) chosen(repo string, of []digest.Digest) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last, ok := r.last(repo, of); ok {
+		r.m[last] = servedAt{time.Now(), r.m[last].fetched}
+	}
+}
+
 // start returns the manifest served last of those given, if its prefetch has not
 // been started, and marks it as started.
 func (r *recent) start(repo string, of []digest.Digest) (digest.Digest, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var last served
-	var at time.Time
-	for _, d := range of {
-		if x, ok := r.m[served{repo, d}]; ok && time.Since(x.at) <= recentFor && x.at.After(at) {
-			last, at = served{repo, d}, x.at
-		}
-	}
-	if at.IsZero() || r.m[last].fetched {
+	last, ok := r.last(repo, of)
+	if !ok || r.m[last].fetched {
 		return "", false
 	}
-	r.m[last] = servedAt{at, true}
+	r.m[last] = servedAt{r.m[last].at, true}
 	return last.d, true
+}
+
+// last returns the manifest served last of those given, if any was. r.mu is held.
+func (r *recent) last(repo string, of []digest.Digest) (last served, ok bool) {
+	var at time.Time
+	for _, d := range of {
+		if x, known := r.m[served{repo, d}]; known && time.Since(x.at) <= recentFor && (!ok || x.at.After(at)) {
+			last, at, ok = served{repo, d}, x.at, true
+		}
+	}
+	return last, ok
 }
 
 // bounded returns m with room for one more entry: it drops what is over, and if

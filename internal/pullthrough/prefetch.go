@@ -10,27 +10,28 @@ import (
 	"github.com/weir-registry/weir/internal/rule"
 )
 
-// layerAsked starts the prefetch of the image that a cold layer belongs to: of
-// those that have the layer, the one that a client was given last. Tools that
-// only read manifests and configs start nothing.
-func (c *Cache) layerAsked(ctx context.Context, s Scope, d digest.Digest) {
+// blobAsked takes note that a client waits for a cold blob. By a config it shows which
+// image it goes on with, of several whose manifests it read. A layer starts the
+// prefetch of its image: of those that have it, the one that a client was given last,
+// or whose config it asked for. Tools that only read manifests and configs start nothing.
+func (c *Cache) blobAsked(ctx context.Context, s Scope, d digest.Digest) {
 	repo := s.Repository
 	if s.Rule.Prefetch != rule.PrefetchLayer {
 		return
 	}
-	kinds, err := c.Index.EdgeKinds(ctx, repo, d)
-	if err == nil && !slices.Contains(kinds, oci.EdgeLayer) {
-		return
-	}
 	var parents []digest.Digest
-	if err == nil {
+	kinds, err := c.Index.EdgeKinds(ctx, repo, d)
+	if err == nil && len(kinds) > 0 {
 		parents, err = c.Index.Parents(ctx, repo, d)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		c.Logger.Error("no prefetch", "repository", repo, "digest", d, "error", err)
-		return
+	case slices.Contains(kinds, oci.EdgeConfig):
+		c.recent.chosen(repo, parents)
+	case slices.Contains(kinds, oci.EdgeLayer):
+		c.prefetch(s, parents)
 	}
-	c.prefetch(s, parents)
 }
 
 // prefetch fetches what the manifest served last of those given names and is not
