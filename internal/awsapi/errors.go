@@ -90,6 +90,16 @@ func wireOf(c errs.Code) wire {
 		return wire{"TemplateAlreadyExistsException", http.StatusBadRequest}
 	case errs.TagImmutable:
 		return wire{"ImageTagAlreadyExistsException", http.StatusBadRequest}
+	case errs.ImageArchived:
+		return wire{"ImageArchivedException", http.StatusBadRequest}
+	case errs.LifecycleUnknown:
+		return wire{"LifecyclePolicyNotFoundException", http.StatusBadRequest}
+	case errs.PreviewUnknown:
+		return wire{"LifecyclePolicyPreviewNotFoundException", http.StatusBadRequest}
+	case errs.PreviewRunning:
+		return wire{"LifecyclePolicyPreviewInProgressException", http.StatusBadRequest}
+	case errs.StorageUnsupported:
+		return wire{"ImageStorageClassUpdateNotSupportedException", http.StatusBadRequest}
 	case errs.Conflict, errs.ImageReferenced:
 		return wire{"InvalidRequestException", http.StatusBadRequest}
 	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamDenied, errs.UpstreamRateLimited:

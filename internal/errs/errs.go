@@ -62,6 +62,11 @@ const (
 	SizeInvalid                     // as many bytes came as were not said to come
 	TagImmutable                    // the tag is another image's, and may not be moved
 	ImageReferenced                 // the image is part of an index that is there
+	ImageArchived                   // the image is in the archive: it is restored before it is pulled
+	LifecycleUnknown                // the repository has no lifecycle policy
+	PreviewUnknown                  // no preview of a lifecycle policy was made in the repository
+	PreviewRunning                  // one is being made
+	StorageUnsupported              // the image cannot have this storage class now
 	codes
 )
 
@@ -74,6 +79,7 @@ var names = [codes]string{
 	"UserExists", "KeyUnknown", "PolicyUnknown", "LimitExceeded", "Conflict",
 	"RepoExists", "RepoNotEmpty", "TemplateUnknown", "TemplateExists",
 	"UploadUnknown", "UploadInvalid", "SizeInvalid", "TagImmutable", "ImageReferenced",
+	"ImageArchived", "LifecycleUnknown", "PreviewUnknown", "PreviewRunning", "StorageUnsupported",
 }
 
 func (c Code) String() string {

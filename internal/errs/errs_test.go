@@ -83,6 +83,11 @@ func TestCodeNames(t *testing.T) {
 		{errs.SizeInvalid, "SizeInvalid"},
 		{errs.TagImmutable, "TagImmutable"},
 		{errs.ImageReferenced, "ImageReferenced"},
+		{errs.ImageArchived, "ImageArchived"},
+		{errs.LifecycleUnknown, "LifecycleUnknown"},
+		{errs.PreviewUnknown, "PreviewUnknown"},
+		{errs.PreviewRunning, "PreviewRunning"},
+		{errs.StorageUnsupported, "StorageUnsupported"},
 		{-1, "Code(-1)"},
 		{errs.Code(len(errs.Codes())), fmt.Sprintf("Code(%d)", len(errs.Codes()))},
 	} {

@@ -23,7 +23,8 @@ func wireOf(c errs.Code) wire {
 	switch c {
 	case errs.RepoUnknown, errs.RuleUnknown:
 		return wire{"NAME_UNKNOWN", http.StatusNotFound}
-	case errs.ManifestUnknown:
+	case errs.ManifestUnknown,
+		errs.ImageArchived: // 404 as in ECR: whoever pushes it again asks first, and any other failure would stop them
 		return wire{"MANIFEST_UNKNOWN", http.StatusNotFound}
 	case errs.BlobUnknown:
 		return wire{"BLOB_UNKNOWN", http.StatusNotFound}
@@ -41,10 +42,11 @@ func wireOf(c errs.Code) wire {
 		return wire{"MANIFEST_INVALID", http.StatusRequestEntityTooLarge}
 	case errs.ParamInvalid, errs.UnsupportedUpstream:
 		return wire{"UNSUPPORTED", http.StatusBadRequest}
-	case errs.UserUnknown, errs.KeyUnknown, errs.PolicyUnknown, errs.TemplateUnknown:
+	case errs.UserUnknown, errs.KeyUnknown, errs.PolicyUnknown, errs.TemplateUnknown,
+		errs.LifecycleUnknown, errs.PreviewUnknown:
 		return wire{"UNKNOWN", http.StatusNotFound}
 	case errs.RuleExists, errs.SecretExists, errs.UserExists, errs.Conflict,
-		errs.RepoExists, errs.RepoNotEmpty, errs.TemplateExists:
+		errs.RepoExists, errs.RepoNotEmpty, errs.TemplateExists, errs.PreviewRunning, errs.StorageUnsupported:
 		return wire{"UNKNOWN", http.StatusConflict}
 	case errs.UploadUnknown:
 		return wire{"BLOB_UPLOAD_UNKNOWN", http.StatusNotFound}
