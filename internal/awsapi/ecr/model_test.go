@@ -38,15 +38,29 @@ type shape struct {
 
 func readModel(t *testing.T) model {
 	t.Helper()
-	text, err := os.ReadFile("model/ecr-2015-09-21.json")
-	var m model
-	if err == nil {
-		err = json.Unmarshal(text, &m)
-	}
+	m, err := parseModel()
 	if err != nil || len(m.Operations) != 58 {
 		t.Fatalf("%d operations, %v", len(m.Operations), err)
 	}
 	return m
+}
+
+func parseModel() (m model, err error) {
+	text, err := os.ReadFile("model/ecr-2015-09-21.json")
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	return m, err
+}
+
+// declaring returns the operations that may fail with an exception.
+func (m model) declaring(exception string) (ops []string) {
+	for _, op := range slices.Sorted(maps.Keys(m.Operations)) {
+		if m.declares(op, exception) {
+			ops = append(ops, op)
+		}
+	}
+	return ops
 }
 
 // declares says whether an operation may fail with an exception.
@@ -219,6 +233,7 @@ func TestConstraints(t *testing.T) {
 				if e := errs.As(err); e != nil {
 					msg = e.Msg
 				}
+				seen.note(name, awsapi.NameOf(err))
 				if got := awsapi.NameOf(err); got != exception || !strings.Contains(msg, tt.want) {
 					t.Errorf("%s: %s %q, want %s %q", tt.what, got, msg, exception, tt.want)
 				}

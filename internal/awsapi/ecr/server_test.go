@@ -72,7 +72,8 @@ func start(t *testing.T, o ecr.Options, service func(ecr.Options) awsapi.Service
 	s.key, s.secret, _, err = s.auth.CreateRoot(t.Context(), registryID)
 	must(err)
 	o.ID, o.Region, o.Auth, o.PageKey = registryID, "local", s.auth, s.keys.Derive("pages")
-	if service == nil {
+	real := service == nil
+	if real {
 		service = ecr.Service
 		rules, _ := rule.NewSet(nil)
 		cache := pullthrough.New(pullthrough.Options{Index: s.db})
@@ -85,7 +86,11 @@ func start(t *testing.T, o ecr.Options, service func(ecr.Options) awsapi.Service
 		})
 		must(err)
 	}
-	s.Server = httptest.NewServer(awsapi.New(awsapi.Options{Auth: s.auth, Logger: slog.New(slog.DiscardHandler)}, service(o)))
+	handler := awsapi.New(awsapi.Options{Auth: s.auth, Logger: slog.New(slog.DiscardHandler)}, service(o))
+	if real {
+		handler = seen.watch(handler)
+	}
+	s.Server = httptest.NewServer(handler)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -103,18 +108,24 @@ func (s *server) client() *sdk.Client {
 // call calls an operation with a body as it is, and returns what comes back.
 func (s *server) call(t *testing.T, op, body string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequest("POST", s.URL+"/", strings.NewReader(body))
+	return signed(t, s.URL, s.key, s.secret, op, body)
+}
+
+// signed calls an operation at url with an access key.
+func signed(t *testing.T, url, key, secret, op, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest("POST", url+"/", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921."+op)
 	sum := sha256.Sum256([]byte(body))
-	err = v4.NewSigner().SignHTTP(t.Context(), aws.Credentials{AccessKeyID: s.key, SecretAccessKey: s.secret}, req, hex.EncodeToString(sum[:]), "ecr", "local", time.Now())
+	err = v4.NewSigner().SignHTTP(t.Context(), aws.Credentials{AccessKeyID: key, SecretAccessKey: secret}, req, hex.EncodeToString(sum[:]), "ecr", "local", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := s.Client().Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
