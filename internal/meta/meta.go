@@ -67,6 +67,7 @@ type DB struct {
 	cache  caches
 	pulls  pulls
 	fresh  atomic.Pointer[func(name string) Repository] // see NewRepositories
+	queued atomic.Pointer[func()]                       // see OnQueued
 
 	closed sync.Once
 	err    error // of Close

@@ -19,11 +19,13 @@ type Push struct {
 	Edges      oci.Edges
 	Tags       []string // that are the manifest's from then on
 	At         time.Time
+	Replica    bool // another registry's replication brings it: it goes no further
 }
 
 // PutImage stores a manifest in a repository that is there. Unlike PutManifest it asks
 // that the repository may serve the config and every layer, foreign ones aside, and
-// that no tag that is immutable there is another's. Whoever calls has verified that
+// that no tag that is immutable there is another's. What the replication rules take is
+// queued for their destinations in the same transaction. Whoever calls has verified that
 // the bytes have the digest.
 // Errors: errs.RepoUnknown, errs.ManifestBlobUnknown, errs.TagImmutable, and
 // PutManifest's.
@@ -31,6 +33,7 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 	if err := checkPut(p.Repository, p.Manifest, p.Edges, p.Tags); err != nil {
 		return err
 	}
+	var queued int
 	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
 		repo, err := t.repository(ctx, p.Repository)
 		if err != nil {
@@ -47,10 +50,16 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 				return err
 			}
 		}
+		if queued, err = t.queue(ctx, repo, p); err != nil {
+			return err
+		}
 		return t.completeFrom(ctx, repo.Name, p.Manifest.Digest)
 	})
 	if err != nil {
 		return fmt.Errorf("push of %s@%s: %w", p.Repository, p.Manifest.Digest, err)
+	}
+	if f := db.queued.Load(); f != nil && queued > 0 {
+		(*f)()
 	}
 	return nil
 }
@@ -128,6 +137,9 @@ func (t *tx) deleteTag(ctx context.Context, repo, tag string, was digest.Digest,
 		return err
 	}
 	t.forgetTag(repo, tag)
+	if _, err := t.exec(ctx, deleteQueuedName, repo, tag); err != nil {
+		return err
+	}
 	_, err := t.exec(ctx, putMove, repo, tag, string(was), "", micros(at))
 	return err
 }
@@ -210,8 +222,10 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if err := t.freed(ctx, repo, d); err != nil {
 		return nil, err
 	}
-	if _, err := t.exec(ctx, deleteEdges, repo, string(d)); err != nil {
-		return nil, err
+	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteEdges} {
+		if _, err := t.exec(ctx, q, repo, string(d)); err != nil {
+			return nil, err
+		}
 	}
 	n, err := t.exec(ctx, deleteManifest, repo, string(d))
 	if err == nil && n == 0 {
