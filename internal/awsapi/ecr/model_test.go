@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/weir-registry/weir/internal/awsapi"
 	"github.com/weir-registry/weir/internal/awsapi/ecr"
 	"github.com/weir-registry/weir/internal/errs"
@@ -282,22 +284,84 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// FuzzInputs: no body makes an operation crash, or run without what it requires.
+// FuzzInputs: whatever a body is, it is checked the same way each time, what comes of
+// a check is right in the same way, and what is decoded is what was checked.
 func FuzzInputs(f *testing.F) {
 	names := slices.Sorted(maps.Keys(ecr.NewScripted(ecr.Options{}, nil, nil, nil).Operations))
 	for i := range names {
 		f.Add(uint8(i), []byte(`{"repositoryName":"a/b","imageIds":[{"imageTag":"1"}],"filter":{"tagStatus":"ANY"},"maxResults":5}`))
 	}
 	f.Add(uint8(0), []byte(`{"layerDigests":[[[{"a":null}]]]}`))
-	built := ecr.Built()
+	f.Add(uint8(6), []byte(`{"repositoryname":"A","repositoryName":"a","repositoryName":"b","tags":[{"key":"x","Key":"y","Value":"\ud800"}]}`))
 	f.Fuzz(func(t *testing.T, i uint8, body []byte) {
 		name := names[int(i)%len(names)]
-		if built[name] {
-			return // those are called with something that answers in other tests
+		checked, problems, err := ecr.Check(name, body, false)
+		if _, again, failed := ecr.Check(name, body, false); !slices.Equal(problems, again) || (err == nil) != (failed == nil) {
+			t.Fatalf("%s %q: %q %v, then %q %v", name, body, problems, err, again, failed)
 		}
-		service := ecr.NewScripted(ecr.Options{}, nil, nil, nil)
-		if _, err := service.Operations[name](t.Context(), &awsapi.Call{}, body); errs.As(err) == nil {
-			t.Errorf("%s %q: %v", name, body, err)
+		if err != nil {
+			return
+		}
+		twice, again, err := ecr.Check(name, checked, false)
+		if err != nil || !slices.Equal(problems, again) || string(checked) != string(twice) {
+			t.Fatalf("%s %q: %q is checked, and then %q: %q %v", name, body, checked, twice, again, err)
+		}
+		decoded, err := ecr.Decoded(name, checked)
+		if err != nil {
+			t.Fatalf("%s %q: %v", name, checked, err)
+		}
+		if d := cmp.Diff(bare(t, checked), bare(t, decoded)); d != "" {
+			t.Fatalf("%s %q (-checked +decoded):\n%s", name, body, d)
 		}
 	})
+}
+
+// bare is JSON without what an operation's input cannot have in another way than by
+// not having it.
+func bare(t *testing.T, text []byte) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	return strip(v)
+}
+
+func strip(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, member := range v {
+			switch member := strip(member).(type) {
+			case nil:
+				delete(v, k)
+			case string:
+				if data, err := base64.StdEncoding.DecodeString(member); k == "layerPartBlob" && err == nil {
+					v[k] = data // there are several ways to write it
+				}
+			}
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case []any:
+		for i := range v {
+			v[i] = strip(v[i])
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case string:
+		if v == "" {
+			return nil
+		}
+	case float64:
+		if v == 0 {
+			return nil
+		}
+	case bool:
+		if !v {
+			return nil
+		}
+	}
+	return v
 }
