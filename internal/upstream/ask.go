@@ -89,8 +89,11 @@ func (r *Registry) follow(ctx context.Context, e *endpoint, u *url.URL, q *asked
 			return nil, err
 		}
 		switch res.StatusCode {
-		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
-			http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+			if q.push && q.method != http.MethodHead { // the body is not wanted there
+				return res, nil
+			}
 		default:
 			return res, nil
 		}
@@ -117,7 +120,7 @@ func (r *Registry) authorized(ctx context.Context, e *endpoint, u *url.URL, q *a
 	at := origin(u)
 	key := slotKey{at, scopeOf(u)}
 	if at == e.origin {
-		key.scope = pullScope(q.repo)
+		key.scope = q.scope()
 	}
 	if key.scope == "" {
 		return r.send(ctx, e, u, q, "") // a signed URL, or nothing that tokens are for
@@ -203,6 +206,13 @@ func (r *Registry) send(ctx context.Context, e *endpoint, u *url.URL, q *asked, 
 		header.Set("Authorization", authorization)
 	}
 	req := (&http.Request{Method: q.method, URL: u, Host: u.Host, Header: header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
+	if q.body != nil {
+		body, err := q.body()
+		if err != nil {
+			return nil, err
+		}
+		req.Body, req.GetBody, req.ContentLength = body, q.body, q.length
+	}
 	pool := r.h.direct
 	p, err := r.h.proxy(u)
 	if err != nil {
@@ -212,7 +222,10 @@ func (r *Registry) send(ctx context.Context, e *endpoint, u *url.URL, q *asked, 
 		pool = r.h.proxied
 	}
 	t := pool.api
-	if q.blob {
+	switch {
+	case q.body != nil:
+		t = pool.push
+	case q.blob:
 		t = pool.blob
 	}
 	res, err := t.RoundTrip(req)
@@ -231,6 +244,20 @@ func discard(res *http.Response) {
 	res.Body.Close()
 }
 
+// scope is what a token for the question is asked for.
+func (q *asked) scope() string {
+	switch {
+	case !q.push:
+		return pullScope(q.repo)
+	case q.from != "":
+		return pushScope(q.repo) + " " + pullScope(q.from)
+	}
+	return pushScope(q.repo)
+}
+
+// pushScope is what a token for pushes to a repository is asked for.
+func pushScope(repo string) string { return "repository:" + repo + ":pull,push" }
+
 // pullScope is what a token for a repository is asked for.
 func pullScope(repo string) string { return "repository:" + repo + ":pull" }
 
@@ -248,7 +275,8 @@ func scopeOf(u *url.URL) string {
 // scopeFor is the scope to ask for where own would do, unless the challenge names
 // another repository, or something that is no repository.
 func (c challenge) scopeFor(own string) string {
-	if c.scope == "" || strings.HasPrefix(c.scope, strings.TrimSuffix(own, "pull")) {
+	first, _, _ := strings.Cut(own, " ")
+	if c.scope == "" || strings.HasPrefix(c.scope, first[:strings.LastIndexByte(first, ':')+1]) {
 		return own
 	}
 	return c.scope

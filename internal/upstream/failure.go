@@ -40,9 +40,14 @@ type asked struct {
 	header   http.Header
 	blob     bool
 	list     bool
+	push     bool   // of a Pusher
+	from     string // another repository that is read for it; "": none
 	optional bool   // of an API that registries may lack
 	what     string // "manifest library/nginx:latest"
-	missing  errs.Code
+
+	body    func() (io.ReadCloser, error) // called for each request; nil: none
+	length  int64                         // of the body
+	missing errs.Code
 }
 
 // fail makes the error of a question; at is the host that failed, where it is another.

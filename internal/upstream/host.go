@@ -46,7 +46,8 @@ type host struct {
 
 // pool is a transport for manifests and tokens, which may share a connection, and one
 // for blobs, each of which has its own: a lost packet then slows one layer, not all.
-type pool struct{ api, blob *http.Transport }
+// What is pushed has one with more patience: who took a large body may have much to do.
+type pool struct{ api, blob, push *http.Transport }
 
 // endpoint is one base URL.
 type endpoint struct {
@@ -132,13 +133,16 @@ func (h *host) newPool(roots *x509.CertPool, proxy func(*http.Request) (*url.URL
 		t.Protocols.SetHTTP2(http2)
 		return t
 	}
-	return pool{api: one(true), blob: one(false)}
+	push := one(false)
+	push.ResponseHeaderTimeout, push.ExpectContinueTimeout = pushPatience*h.c.opts.HeaderTimeout, continueTimeout
+	return pool{api: one(true), blob: one(false), push: push}
 }
 
 func (h *host) close() {
 	for _, p := range []pool{h.direct, h.proxied} {
 		p.api.CloseIdleConnections()
 		p.blob.CloseIdleConnections()
+		p.push.CloseIdleConnections()
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // What requests are for, and what comes of them: the words of Count.
 var (
-	kinds   = [...]string{"manifest", "head", "blob", "token", "list"} // token: logins, too
+	kinds   = [...]string{"manifest", "head", "blob", "token", "list", "push"} // token: logins, too
 	classes = [...]string{"ok", "redirect", "denied", "not_found", "rate_limited", "client_error", "server_error", "no_answer", "cancelled"}
 )
 
@@ -24,6 +24,7 @@ const (
 	kindBlob
 	kindToken
 	kindList
+	kindPush
 )
 
 const (
@@ -104,6 +105,8 @@ func (t *tally) count(ctx context.Context, q *asked, res *http.Response, err err
 
 func (q *asked) kind() int {
 	switch {
+	case q.push:
+		return kindPush
 	case q.path == "":
 		return kindToken
 	case q.blob:

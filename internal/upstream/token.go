@@ -162,8 +162,8 @@ func (r *Registry) fetchToken(ctx context.Context, e *endpoint, c challenge, sco
 	if c.service != "" {
 		query.Set("service", c.service)
 	}
-	if scope != "" {
-		query.Set("scope", scope)
+	for one := range strings.FieldsSeq(scope) {
+		query.Add("scope", one)
 	}
 	u.RawQuery = query.Encode()
 	home := origin(u)

@@ -1,6 +1,7 @@
 // Package upstream is a remote registry as HTTP: which request, to which host, with
-// which token. It implements the pulling side of the distribution specification 1.1
-// and the token authentication that Docker's registry defined beside it.
+// which token. It implements the pulling side of the distribution specification 1.1,
+// the pushing side for copies to other registries (Pusher), and the token
+// authentication that Docker's registry defined beside it.
 //
 // It guarantees:
 //   - A manifest that it returns has the digest that was asked for, or that the

@@ -105,6 +105,9 @@ func (r *Registry) allowed(w http.ResponseWriter, req *http.Request, repo string
 
 func (r *Registry) tokenAllows(w http.ResponseWriter, req *http.Request, repo string) bool {
 	scope := "repository:" + repo + ":pull"
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		scope += ",push"
+	}
 	text, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 	r.mu.Lock()
 	t, given := r.tokens[text]
@@ -112,7 +115,7 @@ func (r *Registry) tokenAllows(w http.ResponseWriter, req *http.Request, repo st
 	expired := given && !time.Now().Before(t.expires)
 	granted := repo == ""
 	for _, s := range t.scopes {
-		granted = granted || s == scope
+		granted = granted || strings.HasPrefix(s, scope)
 	}
 	if expired && r.is(ExpiredForbidden) {
 		fail(w, http.StatusForbidden, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")

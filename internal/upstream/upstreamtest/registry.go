@@ -7,7 +7,7 @@
 //
 // It is served on loopback (Registry.Listen) or on an in-memory Network
 // (Registry.On), which works inside testing/synctest. It guarantees nothing about
-// speed, and it does not take pushes over HTTP.
+// speed. It takes pushes over HTTP if it is told to (Options.Pushes).
 package upstreamtest
 
 import (
@@ -43,6 +43,7 @@ type Options struct {
 	SignedLife time.Duration     // how long the URLs at the second host hold; 0: one minute
 	Elsewhere  string            // base URL of another registry that all of /v2/ is redirected to (307)
 	Page       int               // the most that a page of a list has; 0: as many as are asked for
+	Pushes     *Pushes           // nil: none are taken
 	Quirks     []Quirk
 }
 
@@ -57,6 +58,8 @@ type Registry struct {
 	tokens  map[string]token
 	faults  []*fault
 	log     []*Request
+	uploads map[string]*upload
+	cuts    int           // that were made
 	release chan struct{} // closed by Release
 }
 
@@ -77,6 +80,7 @@ func New(o Options) *Registry {
 		secret:  []byte(rand.Text()),
 		repos:   map[string]*repository{},
 		tokens:  map[string]token{},
+		uploads: map[string]*upload{},
 		release: make(chan struct{}),
 	}
 }

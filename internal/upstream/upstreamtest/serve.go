@@ -45,6 +45,9 @@ func (r *Registry) serveV2(w *answer, req *http.Request, path string) {
 		}
 		return
 	}
+	if r.servePush(w, req, path) {
+		return
+	}
 	repo, ref, isManifest := split(path, "/manifests/")
 	isList := false
 	if !isManifest {
