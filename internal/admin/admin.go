@@ -1,10 +1,10 @@
 // Package admin is the control plane that the faces call: pull through cache rules,
-// repository creation templates, secrets, users, their access keys and policies. It authorizes: every exported method
+// repository creation templates, settings of the registry, secrets, users, their access keys and policies. It authorizes: every exported method
 // of a face takes the caller first and decides before it tells or changes anything.
 //
 // It guarantees:
 //   - A change is durable when its method returns, and holds on this node from then on:
-//     the rules that Changed was given, the templates, the policies that Policies returns, the access
+//     the rules that Changed was given, the templates, the settings, the policies that Policies returns, the access
 //     keys that count.
 //   - Rules and templates of the configuration are shown and never changed by a method.
 //   - Secrets' values and access keys' secrets are sealed before they are stored, each
@@ -54,6 +54,7 @@ type Options struct {
 	Logger           *slog.Logger                                                   // nil: slog.Default()
 	Changed          func(*rule.Set)                                                // called with the rules at New, and after each change, one call at a time; nil: nobody is told
 	TemplatesChanged func(*rule.Templates)                                          // as Changed, with the repository creation templates
+	SettingsChanged  func(*rule.Settings)                                           // as Changed, with what is set for the whole registry
 	Validate         func(ctx context.Context, r *rule.Rule) error                  // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused
 	Egress           func(ctx context.Context, r *rule.Rule) ([]rule.Egress, error) // where a rule's upstream has weir go, and what is wrong with the rest; nil: UpstreamHosts is refused
 	HeldOnly         bool                                                           // no upstream is asked, whatever the rules say
@@ -66,7 +67,7 @@ type Options struct {
 type Admin struct {
 	o     Options
 	rules atomic.Pointer[rule.Set]
-	turn  chan struct{} // holds one: the right to change rules and templates
+	turn  chan struct{} // holds one: the right to change rules, templates and settings
 
 	templates atomic.Pointer[rule.Templates]
 
@@ -86,6 +87,9 @@ func New(ctx context.Context, o Options) (*Admin, error) {
 	if o.TemplatesChanged == nil {
 		o.TemplatesChanged = func(*rule.Templates) {}
 	}
+	if o.SettingsChanged == nil {
+		o.SettingsChanged = func(*rule.Settings) {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -94,6 +98,9 @@ func New(ctx context.Context, o Options) (*Admin, error) {
 		return nil, err
 	}
 	if err := a.declareTemplates(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.loadSettings(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.o.DB.PurgeSecrets(ctx, a.now()); err != nil {

@@ -13,16 +13,16 @@ import (
 )
 
 // TemplateInput is what a repository creation template is made from, or changed by, in
-// ECR's words. To a change, what is empty is as it was; a list that is empty and not nil
-// empties it.
+// ECR's words. To a change, what is empty or nil is as it was; a list that is empty and
+// not nil empties it, and so does a text.
 type TemplateInput struct {
 	Prefix      string // a slash at its end does not count
 	AppliedFor  []string
-	Description string
+	Description *string
 	Mutability  string // imageTagMutability
 	Exclusions  []string
 	Tags        []rule.ResourceTag // resourceTags
-	CustomRole  string             // customRoleArn
+	CustomRole  *string            // customRoleArn
 
 	// What weir has not: each of these is refused in words where it asks for something.
 	EncryptionType   string // AES256 asks for nothing
@@ -146,11 +146,11 @@ func (in *TemplateInput) change(t *rule.Template) error {
 		}
 		t.AppliedFor = in.AppliedFor
 	}
-	if in.Description != "" {
-		t.Description = in.Description
+	if in.Description != nil {
+		t.Description = *in.Description
 	}
-	if in.CustomRole != "" {
-		t.CustomRole = in.CustomRole
+	if in.CustomRole != nil {
+		t.CustomRole = *in.CustomRole
 	}
 	if in.Tags != nil {
 		tags, err := rule.SetResourceTags(nil, in.Tags)
@@ -174,9 +174,9 @@ func (in *TemplateInput) change(t *rule.Template) error {
 // refuse says what weir cannot do of the input.
 func (in *TemplateInput) refuse() error {
 	switch {
-	case utf8.RuneCountInString(in.Description) > maxTemplateDescription:
+	case in.Description != nil && utf8.RuneCountInString(*in.Description) > maxTemplateDescription:
 		return invalid("description", fmt.Sprintf("it is longer than %d characters", maxTemplateDescription))
-	case len(in.CustomRole) > maxRole:
+	case in.CustomRole != nil && len(*in.CustomRole) > maxRole:
 		return invalid("customRoleArn", fmt.Sprintf("it is longer than %d bytes", maxRole))
 	case in.EncryptionType != "" && in.EncryptionType != "AES256":
 		return errs.New(errs.Unsupported, "weir has no keys of a KMS: leave encryptionConfiguration out, or set encryptionType to AES256. Nothing was changed.")

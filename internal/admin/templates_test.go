@@ -26,9 +26,9 @@ func TestTemplates(t *testing.T) {
 	h := newHouse(t)
 	diff(t, "none at first", 0, len(h.made.List()))
 	full := h.template(admin.TemplateInput{
-		Prefix: "prod/team/", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: "d",
+		Prefix: "prod/team/", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: new("d"),
 		Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev*"}, Tags: []rule.ResourceTag{{Key: "b", Value: "1"}, {Key: "a"}},
-		CustomRole: "arn:aws:iam::123456789012:role/r", EncryptionType: "AES256",
+		CustomRole: new("arn:aws:iam::123456789012:role/r"), EncryptionType: "AES256",
 	})
 	want := &rule.Template{
 		Prefix: "prod/team", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: "d",
@@ -93,8 +93,8 @@ func TestBadTemplates(t *testing.T) {
 		"for nothing":      {admin.TemplateInput{Prefix: "a"}, errs.ParamInvalid, "'appliedFor'"},
 		"for another":      {admin.TemplateInput{Prefix: "a", AppliedFor: []string{"PULL"}}, errs.ParamInvalid, "'appliedFor'"},
 		"for one twice":    {admin.TemplateInput{Prefix: "a", AppliedFor: []string{rule.ForCreateOnPush, rule.ForCreateOnPush}}, errs.ParamInvalid, "there twice"},
-		"description":      {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Description: strings.Repeat("€", 257)}, errs.ParamInvalid, "'description'"},
-		"role":             {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, CustomRole: strings.Repeat("a", 2049)}, errs.ParamInvalid, "'customRoleArn'"},
+		"description":      {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Description: new(strings.Repeat("€", 257))}, errs.ParamInvalid, "'description'"},
+		"role":             {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, CustomRole: new(strings.Repeat("a", 2049))}, errs.ParamInvalid, "'customRoleArn'"},
 		"mutability":       {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Mutability: "FROZEN"}, errs.ParamInvalid, "'imageTagMutability'"},
 		"filters":          {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Exclusions: []string{"a"}}, errs.ParamInvalid, "'imageTagMutabilityExclusionFilters'"},
 		"a tag twice":      {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Tags: []rule.ResourceTag{{Key: "k"}, {Key: "k"}}}, errs.TagInvalid, "there twice"},
@@ -132,7 +132,7 @@ func TestDeclaredTemplates(t *testing.T) {
 	if one := h.made.For("taken/app", rule.ForCreateOnPush); one == nil || !one.Declared || one.Mutability != rule.Immutable {
 		t.Errorf("what holds: %+v", one)
 	}
-	_, err := h.UpdateTemplate(ctx, root, admin.TemplateInput{Prefix: "taken", Description: "d"})
+	_, err := h.UpdateTemplate(ctx, root, admin.TemplateInput{Prefix: "taken", Description: new("d")})
 	wantCode(t, "update", errs.Conflict, err)
 	_, err = h.DeleteTemplate(ctx, root, "taken")
 	wantCode(t, "delete", errs.Conflict, err)

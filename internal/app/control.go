@@ -20,6 +20,7 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 
 		DeclaredTemplates: w.config.RepositoryTemplates(),
 		TemplatesChanged:  reg.SetTemplates,
+		SettingsChanged:   reg.SetSettings,
 
 		Validate: ups.check,
 		Egress:   ups.egress,

@@ -100,6 +100,12 @@ func wireOf(c errs.Code) wire {
 		return wire{"LifecyclePolicyPreviewInProgressException", http.StatusBadRequest}
 	case errs.StorageUnsupported:
 		return wire{"ImageStorageClassUpdateNotSupportedException", http.StatusBadRequest}
+	case errs.SettingUnknown:
+		return wire{"SigningConfigurationNotFoundException", http.StatusBadRequest}
+	case errs.SettingExists:
+		return wire{"ExclusionAlreadyExistsException", http.StatusBadRequest}
+	case errs.ScanUnknown:
+		return wire{"ScanNotFoundException", http.StatusBadRequest}
 	case errs.Conflict, errs.ImageReferenced:
 		return wire{"InvalidRequestException", http.StatusBadRequest}
 	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamDenied, errs.UpstreamRateLimited:

@@ -67,6 +67,9 @@ const (
 	PreviewUnknown                  // no preview of a lifecycle policy was made in the repository
 	PreviewRunning                  // one is being made
 	StorageUnsupported              // the image cannot have this storage class now
+	SettingUnknown                  // nobody set this
+	SettingExists                   // it is set already
+	ScanUnknown                     // the image was not scanned
 	codes
 )
 
@@ -80,6 +83,7 @@ var names = [codes]string{
 	"RepoExists", "RepoNotEmpty", "TemplateUnknown", "TemplateExists",
 	"UploadUnknown", "UploadInvalid", "SizeInvalid", "TagImmutable", "ImageReferenced",
 	"ImageArchived", "LifecycleUnknown", "PreviewUnknown", "PreviewRunning", "StorageUnsupported",
+	"SettingUnknown", "SettingExists", "ScanUnknown",
 }
 
 func (c Code) String() string {

@@ -88,6 +88,9 @@ func TestCodeNames(t *testing.T) {
 		{errs.PreviewUnknown, "PreviewUnknown"},
 		{errs.PreviewRunning, "PreviewRunning"},
 		{errs.StorageUnsupported, "StorageUnsupported"},
+		{errs.SettingUnknown, "SettingUnknown"},
+		{errs.SettingExists, "SettingExists"},
+		{errs.ScanUnknown, "ScanUnknown"},
 		{-1, "Code(-1)"},
 		{errs.Code(len(errs.Codes())), fmt.Sprintf("Code(%d)", len(errs.Codes()))},
 	} {

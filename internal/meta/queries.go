@@ -27,6 +27,10 @@ const (
 	putTemplate
 	deleteTemplate
 
+	listSettings
+	putSetting
+	deleteSetting
+
 	getSecret
 	listSecrets
 	putSecret
@@ -99,6 +103,7 @@ const (
 
 	createRepository
 	putMutability
+	putScanOnPush
 	putResourceTags
 	hasImages
 	deleteHistoryOf // a repository
@@ -246,6 +251,12 @@ var texts = [queries]string{
 			created_at = excluded.created_at, updated_at = excluded.updated_at`,
 	deleteTemplate: `DELETE FROM templates WHERE prefix = $1`,
 
+	listSettings: `SELECT name, value, created_at FROM settings
+		WHERE kind = $1 AND name > $2 ORDER BY name LIMIT $3`,
+	putSetting: `INSERT INTO settings (kind, name, value, created_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (kind, name) DO UPDATE SET value = excluded.value, created_at = excluded.created_at`,
+	deleteSetting: `DELETE FROM settings WHERE kind = $1 AND name = $2`,
+
 	getSecret: `SELECT name, suffix, description, tags, created_at, changed_at, accessed_at, deleted_at, delete_at
 		FROM secrets WHERE name = $1`,
 	listSecrets: `SELECT name, suffix, description, tags, created_at, changed_at, accessed_at, deleted_at, delete_at
@@ -379,9 +390,10 @@ var texts = [queries]string{
 	touchNamed: `UPDATE blobs SET pulled_at = $3 WHERE pulled_at < $3 AND digest IN (
 			SELECT e.digest FROM edges e WHERE e.repository = $1 AND e.parent = $2 AND e.kind IN ('config', 'layer'))`,
 
-	createRepository: `INSERT INTO repositories (name, created_at, kind, mutability, exclusions, resource_tags)
-		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING`,
+	createRepository: `INSERT INTO repositories (name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING`,
 	putMutability:     `UPDATE repositories SET mutability = $2, exclusions = $3 WHERE name = $1`,
+	putScanOnPush:     `UPDATE repositories SET scan_on_push = $2 WHERE name = $1`,
 	putResourceTags:   `UPDATE repositories SET resource_tags = $2 WHERE name = $1`,
 	hasImages:         `SELECT EXISTS (SELECT 1 FROM manifests WHERE repository = $1)`,
 	deleteHistoryOf:   `DELETE FROM tag_history WHERE repository = $1`,
@@ -390,9 +402,9 @@ var texts = [queries]string{
 	deleteManifestsOf: `DELETE FROM manifests WHERE repository = $1`,
 	deleteLinksOf:     `DELETE FROM links WHERE repository = $1`,
 	deleteRepository:  `DELETE FROM repositories WHERE name = $1`,
-	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags
+	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push
 		FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
-	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags
+	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push
 		FROM repositories WHERE name = $1`,
 	listImages: `SELECT digest, media_type, stored_at, pulled_at FROM manifests m
 		WHERE repository = $1 AND digest > $2 AND ` + ofTagStatus + ` ORDER BY digest LIMIT $4`,

@@ -30,6 +30,7 @@ type Repository struct {
 	Exclusions []string // filters of tags; nil: none
 
 	ResourceTags []rule.ResourceTag // nil: none
+	ScanOnPush   bool               // is told, and nothing scans
 }
 
 // Immutable says whether a tag that is there cannot be given to another image.
@@ -63,7 +64,7 @@ func (t *tx) createRepository(ctx context.Context, r Repository) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), r.Kind, mutability, exclusions, tags)
+	n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), r.Kind, mutability, exclusions, tags, r.ScanOnPush)
 	if n > 0 {
 		t.forget.repos = append(t.forget.repos, r.Name)
 	}
@@ -114,6 +115,27 @@ func (db *DB) PutMutability(ctx context.Context, name, mutability string, exclus
 	})
 	if err != nil {
 		return Repository{}, fmt.Errorf("mutability of %s: %w", name, err)
+	}
+	return r, nil
+}
+
+// PutScanOnPush changes what a repository says of scanning, and returns the repository
+// as it is then. Errors: errs.RepoUnknown, errs.NameInvalid.
+func (db *DB) PutScanOnPush(ctx context.Context, name string, on bool) (Repository, error) {
+	if _, err := oci.ParseRepository(name); err != nil {
+		return Repository{}, err
+	}
+	var r Repository
+	err := db.tx(ctx, func(ctx context.Context, t *tx) (err error) {
+		t.forget.repos = append(t.forget.repos, name)
+		if _, err := t.exec(ctx, putScanOnPush, name, on); err != nil {
+			return err
+		}
+		r, err = t.repository(ctx, name)
+		return err
+	})
+	if err != nil {
+		return Repository{}, fmt.Errorf("scan on push of %s: %w", name, err)
 	}
 	return r, nil
 }
@@ -268,7 +290,7 @@ func scanRepository(rows *sql.Rows) (Repository, error) {
 	var created int64
 	var exclusions, tags []byte
 	r := Repository{}
-	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags); err != nil {
+	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags, &r.ScanOnPush); err != nil {
 		return Repository{}, err
 	}
 	r.Created = fromMicros(created)

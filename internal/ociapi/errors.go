@@ -43,10 +43,11 @@ func wireOf(c errs.Code) wire {
 	case errs.ParamInvalid, errs.UnsupportedUpstream:
 		return wire{"UNSUPPORTED", http.StatusBadRequest}
 	case errs.UserUnknown, errs.KeyUnknown, errs.PolicyUnknown, errs.TemplateUnknown,
-		errs.LifecycleUnknown, errs.PreviewUnknown:
+		errs.LifecycleUnknown, errs.PreviewUnknown, errs.SettingUnknown, errs.ScanUnknown:
 		return wire{"UNKNOWN", http.StatusNotFound}
 	case errs.RuleExists, errs.SecretExists, errs.UserExists, errs.Conflict,
-		errs.RepoExists, errs.RepoNotEmpty, errs.TemplateExists, errs.PreviewRunning, errs.StorageUnsupported:
+		errs.RepoExists, errs.RepoNotEmpty, errs.TemplateExists, errs.PreviewRunning, errs.StorageUnsupported,
+		errs.SettingExists:
 		return wire{"UNKNOWN", http.StatusConflict}
 	case errs.UploadUnknown:
 		return wire{"BLOB_UPLOAD_UNKNOWN", http.StatusNotFound}

@@ -32,9 +32,11 @@ func (c *Cache) Manifest(ctx context.Context, s Scope, ref oci.Reference) (Answe
 }
 
 // Pulled says that a client was given the manifest, not only told of it: it
-// counts as a pull, and may start the prefetch of its layers.
+// counts as a pull, unless the scope says that it does not, and may start the prefetch of its layers.
 func (c *Cache) Pulled(s Scope, ref oci.Reference, m *oci.Manifest) {
-	c.Index.Touch(s.Repository, ref.Tag, m.Digest, time.Now())
+	if !s.Unnoted {
+		c.Index.Touch(s.Repository, ref.Tag, m.Digest, time.Now())
+	}
 	c.recent.served(s.Repository, m.Digest)
 	if s.Rule.Prefetch == rule.PrefetchManifest {
 		c.prefetch(s, []digest.Digest{m.Digest})

@@ -193,6 +193,8 @@ type Scope struct {
 	// Own says that pushes made the repository: a tag is what it was pushed as, whole
 	// or not.
 	Own bool
+	// Unnoted says that this caller's pulls change no pull times.
+	Unnoted bool
 	// NoUpstream is why this caller may have what is held, but may not make weir
 	// ask the upstream; nil if it may. It is returned where that would be needed.
 	NoUpstream error

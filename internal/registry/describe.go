@@ -148,11 +148,7 @@ func (r *Registry) NamedImages(ctx context.Context, c iam.Caller, repo string, i
 	}
 	var images []Image
 	for _, id := range ids {
-		m, err := r.named(ctx, row.Name, id)
-		switch errs.CodeOf(err) {
-		case errs.ManifestUnknown, errs.TagInvalid, errs.DigestInvalid: // malformed ones are nobody's
-			return nil, errs.Wrap(errs.ManifestUnknown, err, "The image with imageId %s does not exist within the repository with name '%s' in the registry with id '%s'", quoted(id), repo, r.id)
-		}
+		m, err := r.namedAs(ctx, row.Name, repo, id)
 		if err != nil {
 			return nil, err
 		}
@@ -166,6 +162,17 @@ func (r *Registry) NamedImages(ctx context.Context, c iam.Caller, repo string, i
 		images = append(images, image)
 	}
 	return images, nil
+}
+
+// namedAs is named, with ECR's words for an image that is not in the repository that the
+// caller called asked.
+func (r *Registry) namedAs(ctx context.Context, repo, asked string, id ImageID) (meta.Image, error) {
+	m, err := r.named(ctx, repo, id)
+	switch errs.CodeOf(err) {
+	case errs.ManifestUnknown, errs.TagInvalid, errs.DigestInvalid: // malformed ones are nobody's
+		return meta.Image{}, errs.Wrap(errs.ManifestUnknown, err, "The image with imageId %s does not exist within the repository with name '%s' in the registry with id '%s'", quoted(id), asked, r.id)
+	}
+	return m, err
 }
 
 func (r *Registry) named(ctx context.Context, repo string, id ImageID) (meta.Image, error) {

@@ -202,11 +202,15 @@ func (r *Registry) asked(repo string, err error) error {
 
 // Mount links a blob of one repository into another without its bytes, and says
 // whether: not if from has not got it, or c may not read it there. Without from, any
-// repository that c may read will do. Errors: as for every push, and DigestInvalid.
+// repository that c may read will do. Where the registry's settings turn mounts off,
+// there is none. Errors: as for every push, and DigestInvalid.
 func (r *Registry) Mount(ctx context.Context, c iam.Caller, repo, from string, d digest.Digest) (bool, error) {
 	row, err := r.target(ctx, c, iam.InitiateLayerUpload, repo, true)
 	if err != nil {
 		return false, err
+	}
+	if r.settings.Load().NoMounts {
+		return false, nil
 	}
 	sources := []string{from}
 	if from == "" {

@@ -83,12 +83,14 @@ type Registry struct {
 	saveEvery  int64
 	rules      atomic.Pointer[rule.Set]
 	templates  atomic.Pointer[rule.Templates]
+	settings   atomic.Pointer[rule.Settings]
 }
 
 // New returns a Registry.
 func New(o Options) *Registry {
 	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB, store: o.Store, uploads: o.Uploads, saveEvery: cmp.Or(o.SaveEvery, 256<<20)}
 	r.rules.Store(o.Rules)
+	r.settings.Store(&rule.Settings{})
 	r.db.NewRepositories(r.fresh)
 	return r
 }
@@ -96,6 +98,9 @@ func New(o Options) *Registry {
 // SetRules makes rules those that hold from now on. What is held under a rule that is
 // gone is served as before; no upstream is asked for it any more.
 func (r *Registry) SetRules(rules *rule.Set) { r.rules.Store(rules) }
+
+// SetSettings makes settings those that hold from now on.
+func (r *Registry) SetSettings(settings *rule.Settings) { r.settings.Store(settings) }
 
 // ARN returns the Amazon resource name of a repository.
 func (r *Registry) ARN(repo string) string {
@@ -205,6 +210,7 @@ func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref 
 		return nil, err
 	}
 	if pull {
+		s.Unnoted = !r.settings.Load().Notes(c.ARN())
 		r.cache.Pulled(s, ref, a.Manifest)
 	}
 	return &Manifest{a, s.Rule.Upstream}, nil

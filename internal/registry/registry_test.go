@@ -65,7 +65,7 @@ func TestEveryMethodAuthorizes(t *testing.T) {
 			{Deny: true, Actions: []string{"ecr:*"}, Resources: []string{"*"}},
 		}}}}, errs.Denied},
 	}
-	free := map[string]bool{"ARN": true, "SetRules": true, "SetTemplates": true} // no caller's: they tell nothing
+	free := map[string]bool{"ARN": true, "SetRules": true, "SetTemplates": true, "SetSettings": true} // no caller's: they tell nothing
 	checked := 0
 	for i := range reg.NumMethod() {
 		method := reg.Type().Method(i)

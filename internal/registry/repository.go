@@ -19,6 +19,7 @@ const (
 	putMutability    = "ecr:PutImageTagMutability"
 	tagResource      = "ecr:TagResource"
 	untagResource    = "ecr:UntagResource"
+	putScanning      = "ecr:PutImageScanningConfiguration"
 	listTags         = "ecr:ListTagsForResource"
 )
 
@@ -29,10 +30,11 @@ type Repository struct {
 	Created    time.Time
 	Mutability string   // a word of package rule
 	Exclusions []string // filters of tags
+	ScanOnPush bool
 }
 
 func (r *Registry) repository(row meta.Repository) Repository {
-	return Repository{row.Name, r.ARN(row.Name), row.Created, row.Mutability, row.Exclusions}
+	return Repository{row.Name, r.ARN(row.Name), row.Created, row.Mutability, row.Exclusions, row.ScanOnPush}
 }
 
 // NewRepository is what a repository is created from.
@@ -41,6 +43,7 @@ type NewRepository struct {
 	Mutability string // "": rule.Mutable
 	Exclusions []string
 	Tags       []rule.ResourceTag
+	ScanOnPush bool
 }
 
 // CreateRepository creates a repository: one of the cache if a rule takes its name, to
@@ -53,7 +56,7 @@ func (r *Registry) CreateRepository(ctx context.Context, c iam.Caller, in NewRep
 	if err != nil {
 		return Repository{}, err
 	}
-	row := meta.Repository{Name: name, Created: time.Now().UTC().Truncate(time.Microsecond), Kind: meta.Own, Mutability: in.Mutability, Exclusions: in.Exclusions}
+	row := meta.Repository{Name: name, Created: time.Now().UTC().Truncate(time.Microsecond), Kind: meta.Own, Mutability: in.Mutability, Exclusions: in.Exclusions, ScanOnPush: in.ScanOnPush}
 	if rl != nil {
 		row.Kind = meta.Cached
 	}

@@ -57,6 +57,11 @@ type images interface {
 	CreateRepository(ctx context.Context, c iam.Caller, in registry.NewRepository) (registry.Repository, error)
 	DeleteRepository(ctx context.Context, c iam.Caller, repo string, force bool) (registry.Repository, error)
 	PutImageTagMutability(ctx context.Context, c iam.Caller, repo, mutability string, exclusions []string) (registry.Repository, error)
+	PutScanOnPush(ctx context.Context, c iam.Caller, repo string, on bool) (registry.Repository, error)
+	Scannings(ctx context.Context, c iam.Caller, names []string) (found []registry.Scanning, missing []string, err error)
+	StartScan(ctx context.Context, c iam.Caller, repo string, id registry.ImageID) (registry.ImageID, error)
+	Scanned(ctx context.Context, c iam.Caller, repo string, id registry.ImageID) (registry.ImageID, error)
+	Signed(ctx context.Context, c iam.Caller, repo string, id registry.ImageID) (registry.ImageID, error)
 	ResourceTags(ctx context.Context, c iam.Caller, repo string) ([]rule.ResourceTag, error)
 	TagResource(ctx context.Context, c iam.Caller, repo string, tags []rule.ResourceTag) error
 	UntagResource(ctx context.Context, c iam.Caller, repo string, keys []string) error
@@ -79,6 +84,21 @@ type rules interface {
 	Templates(ctx context.Context, c iam.Caller, prefixes []string, after string, limit int) (templates []*rule.Template, next string, err error)
 	UpdateTemplate(ctx context.Context, c iam.Caller, in admin.TemplateInput) (*rule.Template, error)
 	DeleteTemplate(ctx context.Context, c iam.Caller, prefix string) (*rule.Template, error)
+	settings
+}
+
+// settings is what they ask of *admin.Admin about the registry as a whole.
+type settings interface {
+	PutScanning(ctx context.Context, c iam.Caller, s rule.Scanning) (rule.Scanning, error)
+	Scanning(ctx context.Context, c iam.Caller) (rule.Scanning, error)
+	PutSigning(ctx context.Context, c iam.Caller, rules []admin.SigningRule) error
+	Signing(ctx context.Context, c iam.Caller) ([]admin.SigningRule, error)
+	DeleteSigning(ctx context.Context, c iam.Caller) ([]admin.SigningRule, error)
+	AccountSetting(ctx context.Context, c iam.Caller, name string) (string, error)
+	PutAccountSetting(ctx context.Context, c iam.Caller, name, value string) error
+	RegisterExclusion(ctx context.Context, c iam.Caller, arn string) (time.Time, error)
+	DeregisterExclusion(ctx context.Context, c iam.Caller, arn string) error
+	Exclusions(ctx context.Context, c iam.Caller, after string, limit int) (arns []string, next string, err error)
 }
 
 // tokens is what they ask of *auth.Auth.
@@ -123,6 +143,22 @@ func (s *service) built() map[string]handler {
 		"ListTagsForResource":   handle(s.listTags, nil),
 		"TagResource":           handle(s.tagResource, tagFailures),
 		"UntagResource":         handle(s.untagResource, nil),
+
+		"PutRegistryScanningConfiguration":        handle(s.putScanning, nil),
+		"GetRegistryScanningConfiguration":        handle(s.getScanning, nil),
+		"PutImageScanningConfiguration":           handle(s.putScanOnPush, nil),
+		"BatchGetRepositoryScanningConfiguration": handle(s.getScannings, nil),
+		"StartImageScan":                          handle(s.startScan, scanFailures),
+		"DescribeImageScanFindings":               handle(s.describeFindings, nil),
+		"PutSigningConfiguration":                 handle(s.putSigning, nil),
+		"GetSigningConfiguration":                 handle(s.getSigning, nil),
+		"DeleteSigningConfiguration":              handle(s.deleteSigning, nil),
+		"DescribeImageSigningStatus":              handle(s.describeSigning, nil),
+		"GetAccountSetting":                       handle(s.getAccountSetting, nil),
+		"PutAccountSetting":                       handle(s.putAccountSetting, nil),
+		"RegisterPullTimeUpdateExclusion":         handle(s.registerExclusion, nil),
+		"DeregisterPullTimeUpdateExclusion":       handle(s.deregisterExclusion, exclusionFailures),
+		"ListPullTimeUpdateExclusions":            handle(s.listExclusions, nil),
 
 		"ListImages":                  handle(s.listImages, nil),
 		"ListImageReferrers":          handle(s.listReferrers, referrerFailures),

@@ -174,17 +174,25 @@ func (s *service) describeImages(ctx context.Context, c *awsapi.Call, in Describ
 // digestForm is what ECR takes for a digest.
 var digestForm = regexp.MustCompile(`^[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+$`)
 
+// checkImageID refuses what names no image.
+func checkImageID(id ImageIdentifier) error {
+	switch {
+	case id.ImageDigest == "" && id.ImageTag == "":
+		return errs.New(errs.ParamInvalid, "Invalid request parameters: both tag and digest cannot be null")
+	case id.ImageDigest != "" && !digestForm.MatchString(id.ImageDigest):
+		return errs.New(errs.ParamInvalid, "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'")
+	}
+	return nil
+}
+
 func (s *service) namedImages(ctx context.Context, c *awsapi.Call, in DescribeImagesRequest) ([]registry.Image, error) {
 	if err := pagedNames("imageIds", in.NextToken, in.MaxResults); err != nil {
 		return nil, err
 	}
 	var ids []registry.ImageID
 	for _, id := range in.ImageIds {
-		switch {
-		case id.ImageDigest == "" && id.ImageTag == "":
-			return nil, errs.New(errs.ParamInvalid, "Invalid request parameters: both tag and digest cannot be null")
-		case id.ImageDigest != "" && !digestForm.MatchString(id.ImageDigest):
-			return nil, errs.New(errs.ParamInvalid, "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'")
+		if err := checkImageID(id); err != nil {
+			return nil, err
 		}
 		ids = append(ids, registry.ImageID{Digest: digest.Digest(id.ImageDigest), Tag: id.ImageTag})
 	}

@@ -68,7 +68,7 @@ func (s *service) repository(r registry.Repository) *Repository {
 		CreatedAt:                          awsapi.Time{Time: r.Created},
 		ImageTagMutability:                 r.Mutability,
 		ImageTagMutabilityExclusionFilters: filtersOf(r.Exclusions),
-		ImageScanningConfiguration:         &ImageScanningConfiguration{ScanOnPush: new(false)},
+		ImageScanningConfiguration:         &ImageScanningConfiguration{ScanOnPush: new(r.ScanOnPush)},
 		EncryptionConfiguration:            &EncryptionConfiguration{EncryptionType: "AES256"},
 	}
 }
@@ -81,14 +81,12 @@ func (s *service) createRepository(ctx context.Context, c *awsapi.Call, in Creat
 	if e := in.EncryptionConfiguration; e != nil && e.EncryptionType != "AES256" {
 		return nil, errs.New(errs.Unsupported, "weir has no keys of a KMS: leave encryptionConfiguration out, or set encryptionType to AES256. Nothing was changed.")
 	}
-	if i := in.ImageScanningConfiguration; i != nil && i.ScanOnPush != nil && *i.ScanOnPush {
-		return nil, errs.New(errs.Unsupported, "weir scans no images: leave imageScanningConfiguration out, or set scanOnPush to false. Nothing was changed.")
-	}
 	r, err := s.images.CreateRepository(ctx, c.Caller, registry.NewRepository{
 		Name:       in.RepositoryName,
 		Mutability: in.ImageTagMutability,
 		Exclusions: exclusions(in.ImageTagMutabilityExclusionFilters),
 		Tags:       resourceTags(in.Tags),
+		ScanOnPush: scanOnPush(in.ImageScanningConfiguration),
 	})
 	if err != nil {
 		return nil, err

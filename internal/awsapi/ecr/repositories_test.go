@@ -75,8 +75,6 @@ func TestRepositoryOperations(t *testing.T) {
 	for _, tt := range []struct{ name, in, exception, message string }{
 		{"KMS", `{"repositoryName":"a/b","encryptionConfiguration":{"encryptionType":"KMS"}}`, "InvalidParameterException",
 			"weir has no keys of a KMS: leave encryptionConfiguration out, or set encryptionType to AES256. Nothing was changed."},
-		{"scan on push", `{"repositoryName":"a/b","imageScanningConfiguration":{"scanOnPush":true}}`, "InvalidParameterException",
-			"weir scans no images: leave imageScanningConfiguration out, or set scanOnPush to false. Nothing was changed."},
 		{"filters of a mutable one", `{"repositoryName":"a/b","imageTagMutabilityExclusionFilters":[{"filterType":"WILDCARD","filter":"a"}]}`, "InvalidParameterException",
 			"Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: 'ImageTagMutability MUTABLE has no exclusion filters'"},
 		{"a tag twice", `{"repositoryName":"a/b","tags":[{"Key":"k","Value":"1"},{"Key":"k","Value":"2"}]}`, "InvalidTagParameterException", `Invalid tag: the key "k" is there twice.`},
@@ -182,6 +180,12 @@ func TestTemplateOperations(t *testing.T) {
 		Prefix: want.Prefix, ImageTagMutability: want.ImageTagMutability, ImageTagMutabilityExclusionFilters: want.ImageTagMutabilityExclusionFilters,
 	}))(t)
 	alike(t, "updated", &want, updated.RepositoryCreationTemplate)
+
+	want.Description, want.CustomRoleArn = nil, nil
+	updated = ok(client.UpdateRepositoryCreationTemplate(ctx, &sdk.UpdateRepositoryCreationTemplateInput{
+		Prefix: want.Prefix, Description: aws.String(""), CustomRoleArn: aws.String(""),
+	}))(t)
+	alike(t, "emptied", &want, updated.RepositoryCreationTemplate)
 
 	_, err := client.CreateRepositoryCreationTemplate(ctx, &sdk.CreateRepositoryCreationTemplateInput{Prefix: aws.String("prod"), AppliedFor: want.AppliedFor})
 	wantFailure(t, "twice", err, "TemplateAlreadyExistsException", "The repository creation template with the prefix 'prod' already exists for the private registry with id '123456789012'. Specify a unique prefix and try again.")

@@ -35,6 +35,60 @@ func (s *script) PutImageTagMutability(context.Context, iam.Caller, string, stri
 	return registry.Repository{}, s.err
 }
 
+func (s *script) PutScanOnPush(context.Context, iam.Caller, string, bool) (registry.Repository, error) {
+	return registry.Repository{}, s.err
+}
+
+func (s *script) Scannings(context.Context, iam.Caller, []string) ([]registry.Scanning, []string, error) {
+	return nil, nil, s.err
+}
+
+func (s *script) StartScan(context.Context, iam.Caller, string, registry.ImageID) (registry.ImageID, error) {
+	return registry.ImageID{}, s.err
+}
+
+func (s *script) Scanned(context.Context, iam.Caller, string, registry.ImageID) (registry.ImageID, error) {
+	return registry.ImageID{}, s.err
+}
+
+func (s *script) Signed(context.Context, iam.Caller, string, registry.ImageID) (registry.ImageID, error) {
+	return registry.ImageID{}, s.err
+}
+
+func (s *script) PutScanning(context.Context, iam.Caller, rule.Scanning) (rule.Scanning, error) {
+	return rule.Scanning{}, s.err
+}
+
+func (s *script) Scanning(context.Context, iam.Caller) (rule.Scanning, error) {
+	return rule.Scanning{}, s.err
+}
+
+func (s *script) PutSigning(context.Context, iam.Caller, []admin.SigningRule) error { return s.err }
+
+func (s *script) Signing(context.Context, iam.Caller) ([]admin.SigningRule, error) {
+	return nil, s.err
+}
+
+func (s *script) DeleteSigning(context.Context, iam.Caller) ([]admin.SigningRule, error) {
+	return nil, s.err
+}
+
+func (s *script) AccountSetting(context.Context, iam.Caller, string) (string, error) {
+	return "", s.err
+}
+
+func (s *script) PutAccountSetting(context.Context, iam.Caller, string, string) error { return s.err }
+
+func (s *script) RegisterExclusion(context.Context, iam.Caller, string) (time.Time, error) {
+	return time.Time{}, s.err
+}
+
+func (s *script) DeregisterExclusion(context.Context, iam.Caller, string) error { return s.err }
+
+func (s *script) Exclusions(context.Context, iam.Caller, string, int) ([]string, string, error) {
+	return nil, "", s.err
+}
+
 func (s *script) ResourceTags(context.Context, iam.Caller, string) ([]rule.ResourceTag, error) {
 	return nil, s.err
 }
@@ -130,6 +184,9 @@ func TestDeclared(t *testing.T) {
 			if ofARN { // the model does not say what an ARN is like
 				input["resourceArn"] = "arn:aws:ecr:local:123456789012:repository/a/b"
 			}
+			if _, one := input["imageId"]; one { // nor that an image has a name
+				input["imageId"] = map[string]any{"imageTag": "v1"}
+			}
 			in, err := json.Marshal(input)
 			if err != nil {
 				t.Fatal(err)
@@ -195,6 +252,12 @@ func TestNames(t *testing.T) {
 		{"DeleteRepository", `{"repositoryName":"a/b"}`, errs.RepoUnknown, "RepositoryNotFoundException"},
 		{"PutImageTagMutability", `{"repositoryName":"a/b","imageTagMutability":"MUTABLE"}`, errs.RepoUnknown, "RepositoryNotFoundException"},
 		{"CreateRepositoryCreationTemplate", `{"prefix":"a","appliedFor":["CREATE_ON_PUSH"]}`, errs.TemplateExists, "TemplateAlreadyExistsException"},
+		{"StartImageScan", `{"repositoryName":"a/b","imageId":{"imageTag":"v1"}}`, errs.Unsupported, "UnsupportedImageTypeException"},
+		{"DescribeImageScanFindings", `{"repositoryName":"a/b","imageId":{"imageTag":"v1"}}`, errs.ScanUnknown, "ScanNotFoundException"},
+		{"GetSigningConfiguration", ``, errs.SettingUnknown, "SigningConfigurationNotFoundException"},
+		{"RegisterPullTimeUpdateExclusion", `{"principalArn":"arn:aws:iam::123456789012:user/a"}`, errs.SettingExists, "ExclusionAlreadyExistsException"},
+		{"RegisterPullTimeUpdateExclusion", `{"principalArn":"arn:aws:iam::123456789012:user/a"}`, errs.LimitExceeded, "LimitExceededException"},
+		{"DeregisterPullTimeUpdateExclusion", `{"principalArn":"arn:aws:iam::123456789012:user/a"}`, errs.SettingUnknown, "ExclusionNotFoundException"},
 		{"UpdateRepositoryCreationTemplate", `{"prefix":"a"}`, errs.TemplateUnknown, "TemplateNotFoundException"},
 		{"UpdateRepositoryCreationTemplate", `{"prefix":"a"}`, errs.Conflict, "ValidationException"},
 		{"DeleteRepositoryCreationTemplate", `{"prefix":"a"}`, errs.TemplateUnknown, "TemplateNotFoundException"},

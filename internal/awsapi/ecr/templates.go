@@ -28,14 +28,23 @@ func (s *service) template(t *rule.Template) *RepositoryCreationTemplate {
 }
 
 func (s *service) createTemplate(ctx context.Context, c *awsapi.Call, in CreateRepositoryCreationTemplateRequest) (*CreateRepositoryCreationTemplateResponse, error) {
-	t, err := s.rules.CreateTemplate(ctx, c.Caller, templateInput(UpdateRepositoryCreationTemplateRequest(in)))
+	t, err := s.rules.CreateTemplate(ctx, c.Caller, templateInput(templateUpdate{
+		UpdateRepositoryCreationTemplateRequest: UpdateRepositoryCreationTemplateRequest(in), Description: &in.Description, CustomRoleArn: &in.CustomRoleArn,
+	}))
 	if err != nil {
 		return nil, err
 	}
 	return &CreateRepositoryCreationTemplateResponse{RegistryId: s.id, RepositoryCreationTemplate: s.template(t)}, nil
 }
 
-func templateInput(in UpdateRepositoryCreationTemplateRequest) admin.TemplateInput {
+// templateUpdate tells a member that is empty from one that is not there.
+type templateUpdate struct {
+	UpdateRepositoryCreationTemplateRequest
+	Description   *string `json:"description"`
+	CustomRoleArn *string `json:"customRoleArn"`
+}
+
+func templateInput(in templateUpdate) admin.TemplateInput {
 	t := admin.TemplateInput{
 		Prefix:           in.Prefix,
 		AppliedFor:       in.AppliedFor,
@@ -76,7 +85,7 @@ func (s *service) describeTemplates(ctx context.Context, c *awsapi.Call, in Desc
 	return out, err
 }
 
-func (s *service) updateTemplate(ctx context.Context, c *awsapi.Call, in UpdateRepositoryCreationTemplateRequest) (*UpdateRepositoryCreationTemplateResponse, error) {
+func (s *service) updateTemplate(ctx context.Context, c *awsapi.Call, in templateUpdate) (*UpdateRepositoryCreationTemplateResponse, error) {
 	t, err := s.rules.UpdateTemplate(ctx, c.Caller, templateInput(in))
 	if err != nil {
 		return nil, err
