@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ const maxAnswer = 32 << 20
 type client struct {
 	server, data, ca string // flags
 	key              aws.Credentials
+	from             string       // where key is from
 	http             *http.Client // nil: not made yet
 }
 
@@ -91,13 +93,14 @@ func (c *client) credentials(ctx context.Context) error {
 	key, err := app.ReadKey(dir)
 	switch {
 	case err == nil:
-		c.key = aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}
+		c.key, c.from = aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}, filepath.Join(dir, "credentials")
 		return nil
 	case c.data != "" || !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	c.key = aws.Credentials{AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY")}
 	if c.key.AccessKeyID != "" && c.key.SecretAccessKey != "" {
+		c.from = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 		return nil
 	}
 	// Only a file that is named: what ~/.aws has are keys of AWS.
@@ -115,6 +118,7 @@ func (c *client) credentials(ctx context.Context) error {
 	if c.key = shared.Credentials; c.key.AccessKeyID == "" || c.key.SecretAccessKey == "" {
 		return fmt.Errorf("AWS_SHARED_CREDENTIALS_FILE %s has no access key in profile %s", file, profile)
 	}
+	c.from = "profile " + profile + " of " + file
 	return nil
 }
 
@@ -193,7 +197,7 @@ func (c *client) call(ctx context.Context, target, service string, in, out any) 
 		return fmt.Errorf("the answer of %s broke off: %w", c.server, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return failure(c.server, resp.StatusCode, text)
+		return c.failure(resp.StatusCode, text)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
 		return fmt.Errorf("%s is no weir: %w", c.server, err)
@@ -215,14 +219,22 @@ func refused(err error, name string) bool {
 	return ok && r.Type == name
 }
 
-// failure is what an error answer says.
-func failure(server string, status int, text []byte) error {
+// failure is what an error answer says. Of a key that does not hold it says where it is
+// from, and not what the request should have been.
+func (c *client) failure(status int, text []byte) error {
 	var r refusal
 	if err := json.Unmarshal(text, &r); err != nil || r.Type == "" {
-		return fmt.Errorf("%s is no weir: it answers with status %d", server, status)
+		return fmt.Errorf("%s is no weir: it answers with status %d", c.server, status)
 	}
 	if _, name, ok := strings.Cut(r.Type, "#"); ok {
 		r.Type = name
+	}
+	switch r.Type {
+	case "UnrecognizedClientException":
+		r.Message = fmt.Sprintf("%s has no such access key, or no more: %s, from %s", c.server, c.key.AccessKeyID, c.from)
+	case "InvalidSignatureException":
+		first, _, _ := strings.Cut(r.Message, "\n")
+		r.Message = fmt.Sprintf("%s The access key is %s, from %s.", first, c.key.AccessKeyID, c.from)
 	}
 	return &r
 }

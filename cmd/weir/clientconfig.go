@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,8 +33,13 @@ for its rules and mirrors, with a key that may list them, or reads them from --c
 the files have that URL, so give the one that clients reach.`,
 		Example: `  weir client-config containerd --server https://weir.corp.example --ca certs/ca.crt
   weir client-config podman --server https://weir.corp.example --upstream docker.io --out node`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: clientconfig.Clients(),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 || !slices.Contains(clientconfig.Clients(), args[0]) {
+				return fmt.Errorf("name one client: %s", strings.Join(clientconfig.Clients(), ", "))
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if file != "" {

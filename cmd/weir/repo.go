@@ -108,7 +108,11 @@ What it frees on the disk goes later. What a rule caches is cached anew by the n
 			var out struct {
 				Repository repoMembers `json:"repository"`
 			}
-			if err := c.ecr(cmd.Context(), "DeleteRepository", in, &out); err != nil {
+			err = c.ecr(cmd.Context(), "DeleteRepository", in, &out)
+			if refused(err, "RepositoryNotEmptyException") {
+				return fmt.Errorf("%w: --force deletes them with it", err)
+			}
+			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "deleted %s\n", out.Repository.RepositoryName)

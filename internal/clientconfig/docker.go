@@ -21,12 +21,12 @@ func docker(s *site) (Config, error) {
 		if len(s.Upstreams) > 0 || len(files) == 0 && !s.plain {
 			return Config{}, errors.New("docker's registry-mirrors need a host that is Docker Hub's mirror at its root: add to weir's configuration `mirrors: {HOST: docker.io}`, with a HOST of its own in DNS and in the certificate, or a rule ROOT for docker.io")
 		}
-		then := fmt.Sprintf("Nothing has to be restarted. Images are pulled by their names here, such as %s/...: for docker.io/...\nas it is, docker needs a mirror, which needs mirrors in weir's configuration.\n", s.under(s.upstreams[0].rules[0]))
+		names := fmt.Sprintf("Images are pulled by their names here, such as %s/...: for docker.io/...\n# as it is, docker needs a mirror, which needs mirrors in weir's configuration.\n", s.under(s.upstreams[0].rules[0]))
 		if s.plain {
 			f, err := daemon(map[string][]string{"insecure-registries": {s.host}})
-			return Config{append(files, f), merge + restart}, err
+			return Config{append(files, f), merge + restart + "# " + names}, err
 		}
-		return Config{files, then}, nil
+		return Config{files, "# Nothing has to be restarted. " + names}, nil
 	}
 	settings := map[string][]string{"registry-mirrors": {s.url(hub)}}
 	if hub != s.host {
