@@ -24,10 +24,11 @@ type TemplateInput struct {
 	Tags        []rule.ResourceTag // resourceTags
 	CustomRole  *string            // customRoleArn
 
+	RepositoryPolicy *string // a document
+
 	// What weir has not: each of these is refused in words where it asks for something.
-	EncryptionType   string // AES256 asks for nothing
-	RepositoryPolicy string
-	LifecyclePolicy  string
+	EncryptionType  string // AES256 asks for nothing
+	LifecyclePolicy string
 }
 
 // The bounds of a template's parts, in characters.
@@ -152,6 +153,12 @@ func (in *TemplateInput) change(t *rule.Template) error {
 	if in.CustomRole != nil {
 		t.CustomRole = *in.CustomRole
 	}
+	if in.RepositoryPolicy != nil {
+		if _, err := iam.ParseRepositoryPolicy([]byte(*in.RepositoryPolicy)); err != nil && *in.RepositoryPolicy != "" {
+			return invalid("repositoryPolicy", "Invalid repository policy provided: "+iam.Fault(err))
+		}
+		t.RepositoryPolicy = *in.RepositoryPolicy
+	}
 	if in.Tags != nil {
 		tags, err := rule.SetResourceTags(nil, in.Tags)
 		if err != nil {
@@ -180,8 +187,6 @@ func (in *TemplateInput) refuse() error {
 		return invalid("customRoleArn", fmt.Sprintf("it is longer than %d bytes", maxRole))
 	case in.EncryptionType != "" && in.EncryptionType != "AES256":
 		return errs.New(errs.Unsupported, "weir has no keys of a KMS: leave encryptionConfiguration out, or set encryptionType to AES256. Nothing was changed.")
-	case in.RepositoryPolicy != "":
-		return errs.New(errs.Unsupported, "repositoryPolicy is not built yet in weir: policies belong to users (weir user attach). Nothing was changed.")
 	case in.LifecyclePolicy != "":
 		return errs.New(errs.Unsupported, "lifecyclePolicy is not built yet in weir. Nothing was changed.")
 	}

@@ -21,6 +21,9 @@ func (h *house) template(in admin.TemplateInput) *rule.Template {
 	return t
 }
 
+// anyone is a policy of repositories in a spelling of its own.
+const anyone = `{"Statement": [{"Effect":"Allow", "Principal":"*", "Action":"ecr:BatchGetImage"}]}`
+
 func TestTemplates(t *testing.T) {
 	ctx := t.Context()
 	h := newHouse(t)
@@ -29,11 +32,13 @@ func TestTemplates(t *testing.T) {
 		Prefix: "prod/team/", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: new("d"),
 		Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev*"}, Tags: []rule.ResourceTag{{Key: "b", Value: "1"}, {Key: "a"}},
 		CustomRole: new("arn:aws:iam::123456789012:role/r"), EncryptionType: "AES256",
+		RepositoryPolicy: new(anyone),
 	})
 	want := &rule.Template{
 		Prefix: "prod/team", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: "d",
 		Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev*"}, Tags: []rule.ResourceTag{{Key: "b", Value: "1"}, {Key: "a"}},
 		CustomRole: "arn:aws:iam::123456789012:role/r", Created: h.now, Updated: h.now,
+		RepositoryPolicy: anyone,
 	}
 	diff(t, "created", want, full)
 	bare := h.template(admin.TemplateInput{Prefix: rule.Root, AppliedFor: onPush})
@@ -53,6 +58,11 @@ func TestTemplates(t *testing.T) {
 	wantCode(t, "update without the filters that it needs", errs.ParamInvalid, err)
 	_, err = h.UpdateTemplate(ctx, root, admin.TemplateInput{Prefix: "prod/team", AppliedFor: []string{}})
 	wantCode(t, "update to nothing", errs.ParamInvalid, err)
+
+	got, err = h.UpdateTemplate(ctx, root, admin.TemplateInput{Prefix: "prod/team", RepositoryPolicy: new("")})
+	check(t, err)
+	want.RepositoryPolicy = ""
+	diff(t, "without its policy", want, got)
 
 	h.start()
 	all, next, err := h.Templates(ctx, root, nil, "", 1)
@@ -99,7 +109,7 @@ func TestBadTemplates(t *testing.T) {
 		"filters":          {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Exclusions: []string{"a"}}, errs.ParamInvalid, "'imageTagMutabilityExclusionFilters'"},
 		"a tag twice":      {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Tags: []rule.ResourceTag{{Key: "k"}, {Key: "k"}}}, errs.TagInvalid, "there twice"},
 		"KMS":              {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, EncryptionType: "KMS"}, errs.Unsupported, "KMS"},
-		"policy":           {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, RepositoryPolicy: "{}"}, errs.Unsupported, "repositoryPolicy"},
+		"policy":           {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, RepositoryPolicy: new("{}")}, errs.ParamInvalid, "'repositoryPolicy' failed to satisfy constraint: 'Invalid repository policy provided: it has no Statement'"},
 		"lifecycle":        {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, LifecyclePolicy: "{}"}, errs.Unsupported, "lifecyclePolicy"},
 	} {
 		t.Run(name, func(t *testing.T) {

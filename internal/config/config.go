@@ -240,6 +240,10 @@ type Template struct {
 
 	// Resource tags of the repositories, by key.
 	ResourceTags map[string]string `yaml:"resource_tags"`
+
+	// The repositories' policy: a JSON document as SetRepositoryPolicy takes it,
+	// best as a block of text (`|`). See docs/policies.md.
+	RepositoryPolicy string `yaml:"repository_policy"`
 }
 
 // Credential is either username and password_file, or file.

@@ -90,6 +90,8 @@ func TestFull(t *testing.T) {
 			Prefix: "team", AppliedFor: []string{rule.ForCreateOnPush, rule.ForPullThrough}, Description: "the team's own",
 			Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev-*", "latest"},
 			Tags: []rule.ResourceTag{{Key: "cost"}, {Key: "team", Value: "a"}},
+
+			RepositoryPolicy: `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}}` + "\n",
 		},
 	}
 	if diff := cmp.Diff(templates, c.RepositoryTemplates()); diff != "" {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -21,7 +22,7 @@ func (c *Config) RepositoryTemplates() []rule.Template {
 
 // template returns t as the rest of weir knows templates.
 func (t Template) template() rule.Template {
-	out := rule.Template{Prefix: t.Prefix, AppliedFor: t.AppliedFor, Description: t.Description, Mutability: t.Mutability, Exclusions: t.Exclusions}
+	out := rule.Template{Prefix: t.Prefix, AppliedFor: t.AppliedFor, Description: t.Description, Mutability: t.Mutability, Exclusions: t.Exclusions, RepositoryPolicy: t.RepositoryPolicy}
 	for _, key := range slices.Sorted(maps.Keys(t.ResourceTags)) {
 		out.Tags = append(out.Tags, rule.ResourceTag{Key: key, Value: t.ResourceTags[key]})
 	}
@@ -72,6 +73,11 @@ func (k *checker) template(key string, t *Template) {
 			k.bad(key+".exclusions", "%s has none: write %s_WITH_EXCLUSION", t.Mutability, t.Mutability)
 		} else {
 			k.bad(key+".exclusions", "needs 1 to 5 different tag patterns such as dev-*, with up to two * each and nothing else that is special")
+		}
+	}
+	if t.RepositoryPolicy != "" {
+		if _, err := iam.ParseRepositoryPolicy([]byte(t.RepositoryPolicy)); err != nil {
+			k.bad(key+".repository_policy", "is malformed: %s", iam.Fault(err))
 		}
 	}
 	if _, err := rule.SetResourceTags(nil, t.template().Tags); err != nil {

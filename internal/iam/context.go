@@ -25,6 +25,15 @@ func values(c *Caller, r *Request, key string) []string {
 		return []string{v}
 	}
 	var all []string
+	for _, prefix := range [...]string{"aws:resourcetag/", "ecr:resourcetag/"} {
+		if name, ok := strings.CutPrefix(key, prefix); ok {
+			for _, t := range r.Tags {
+				if strings.EqualFold(t.Key, name) {
+					all = append(all, t.Value)
+				}
+			}
+		}
+	}
 	for k, v := range r.Context {
 		if strings.EqualFold(k, key) {
 			all = append(all, v...)

@@ -1,9 +1,12 @@
 // Package iam says who is asking and what they may do, in IAM's words. It does
 // no I/O: faces find out who is asking, registry and admin ask Allowed.
 //
-// Policies are IAM's identity-based ones: ParsePolicy reads documents, Managed has
-// the four that AWS publishes for ECR. What is guaranteed:
-//   - Nothing allows but a statement; an explicit deny stands above every allow.
+// Policies are IAM's identity-based ones, of which Managed has the four that AWS
+// publishes for ECR, and those on a repository and on the registry. What is guaranteed:
+//   - Nothing allows but a statement; an explicit deny stands above every allow,
+//     whosever policy each is in.
+//   - Root is bound by no policy but the denies on resources, and may always change
+//     those. A policy on a resource gives nothing to who is anonymous.
 //   - A document with anything in it that weir does not evaluate (an element, a
 //     condition operator, a policy variable) is refused when it is parsed, and never
 //     ignored when it is evaluated.
@@ -13,7 +16,7 @@
 //     what they are compared with, whatever the patterns, and an allowing one with
 //     statements that have no conditions allocates nothing.
 //
-// Not here: policies on resources, boundaries, roles, sessions.
+// Not here: other accounts, boundaries, roles, sessions.
 package iam
 
 import (
@@ -41,12 +44,22 @@ const (
 	BatchDeleteImage            = "ecr:BatchDeleteImage"
 )
 
+// The actions on policies of resources.
+const (
+	SetRepositoryPolicy    = "ecr:SetRepositoryPolicy"
+	GetRepositoryPolicy    = "ecr:GetRepositoryPolicy"
+	DeleteRepositoryPolicy = "ecr:DeleteRepositoryPolicy"
+	PutRegistryPolicy      = "ecr:PutRegistryPolicy"
+	GetRegistryPolicy      = "ecr:GetRegistryPolicy"
+	DeleteRegistryPolicy   = "ecr:DeleteRegistryPolicy"
+)
+
 // Caller is who is asking. The zero value is nobody and may do nothing.
 type Caller struct {
 	Name      string // for the log: user name, "root" or "anonymous"
 	KeyID     string // access key; empty for anonymous callers
 	Account   string // the registry's ID, which is in the caller's ARN; may be empty
-	Root      bool   // the registry's owner: may do everything
+	Root      bool   // the registry's owner: may do everything that no policy on a resource denies
 	Anonymous bool
 	Policies  []Policy
 	Context   Context // of the request that this caller makes
@@ -96,7 +109,8 @@ func (c Caller) Allowed(action, resource string) error {
 	return c.May(Request{Action: action, Resource: resource})
 }
 
-// May is Allowed for a request with condition keys of its own.
+// May is Allowed for a request with condition keys of its own, and with the policies of
+// its resource.
 func (c Caller) May(r Request) error {
 	d := decide(&c, &r)
 	if d.Allowed {
@@ -120,6 +134,9 @@ func (c Caller) denied(action, resource string, d Decision) error {
 	why := "because no identity-based policy allows the " + action + " action"
 	if d.Explicit {
 		why = "with an explicit deny in an identity-based policy"
+		if d.by.policy.Kind != OfUser {
+			why = "with an explicit deny in a resource-based policy"
+		}
 	}
 	return errs.Wrap(errs.Denied, cause, "User: %s is not authorized to perform: %s on resource: %s %s", who, action, resource, why)
 }

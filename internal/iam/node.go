@@ -126,6 +126,8 @@ func (n node) get(name string) (node, bool) {
 	return n.items[i], true
 }
 
+func (n node) has(name string) bool { return slices.Contains(n.names, name) }
+
 // all returns the items of a list, or the one value that may stand for it.
 func (n node) all() []node {
 	if n.kind == list {

@@ -19,10 +19,16 @@ const (
 	maxDocumentSize = 131_072 // bytes
 )
 
+// MaxResourcePolicySize is how many characters, white space included, ECR takes of a
+// policy of a repository or of the registry.
+const MaxResourcePolicySize = 10_240
+
 var (
 	sidForm    = regexp.MustCompile(`^[0-9A-Za-z]*$`)
 	actionForm = regexp.MustCompile(`^([0-9A-Za-z-]+|\*):[0-9A-Za-z*?]+$`)
 	keyForm    = regexp.MustCompile(`^[0-9A-Za-z-]+:[^\s].*$`)
+
+	resourceSidForm = regexp.MustCompile(`^[ -~]{0,256}$`) // policies of resources may have more than letters and digits
 )
 
 // ParsePolicy reads an identity-based policy document of version 2012-10-17 or
@@ -35,6 +41,26 @@ func ParsePolicy(doc []byte) (Policy, error) {
 	if n := size(doc); n > MaxPolicySize {
 		return Policy{}, malformed("", "it has %d characters, white space not counted, and may have %d: make several policies of it", n, MaxPolicySize)
 	}
+	return parse(doc, OfUser)
+}
+
+// ParseRepositoryPolicy reads the policy document of a repository, as ParsePolicy. Each
+// statement has a Principal, and without Resource it is about the repository.
+// Errors: as ParsePolicy.
+func ParseRepositoryPolicy(doc []byte) (Policy, error) { return parseResourcePolicy(doc, OfRepository) }
+
+// ParseRegistryPolicy reads the policy document of the registry, as ParsePolicy. Each
+// statement has a Principal. Errors: as ParsePolicy.
+func ParseRegistryPolicy(doc []byte) (Policy, error) { return parseResourcePolicy(doc, OfRegistry) }
+
+func parseResourcePolicy(doc []byte, kind Kind) (Policy, error) {
+	if n := utf8.RuneCount(doc); n > MaxResourcePolicySize {
+		return Policy{}, malformed("", "it has %d characters, and may have %d", n, MaxResourcePolicySize)
+	}
+	return parse(doc, kind)
+}
+
+func parse(doc []byte, kind Kind) (Policy, error) {
 	root, err := readJSON(doc)
 	if err != nil {
 		if errs.As(err) == nil {
@@ -42,7 +68,7 @@ func ParsePolicy(doc []byte) (Policy, error) {
 		}
 		return Policy{}, err
 	}
-	return parsePolicy(root)
+	return parsePolicy(root, kind)
 }
 
 // size counts characters other than white space.
@@ -60,10 +86,22 @@ func malformed(where, format string, args ...any) error {
 	if where != "" {
 		where += ": "
 	}
-	return errs.New(errs.ParamInvalid, "malformed policy document: %s%s", where, fmt.Sprintf(format, args...))
+	return errs.New(errs.ParamInvalid, "%s%s%s", malformedDocument, where, fmt.Sprintf(format, args...))
 }
 
-func parsePolicy(root node) (Policy, error) {
+// malformedDocument is what errors of the parsers begin with.
+const malformedDocument = "malformed policy document: "
+
+// Fault is what an error of the parsers says is wrong and where, for who says otherwise
+// what it is that is malformed.
+func Fault(err error) string {
+	if e := errs.As(err); e != nil {
+		return strings.TrimPrefix(e.Msg, malformedDocument)
+	}
+	return err.Error()
+}
+
+func parsePolicy(root node, kind Kind) (Policy, error) {
 	if root.kind != object {
 		return Policy{}, malformed("", "it is %s, not an object", root.kind)
 	}
@@ -80,18 +118,18 @@ func parsePolicy(root node) (Policy, error) {
 	if !ok || statements.kind == list && len(statements.items) == 0 {
 		return Policy{}, malformed("", "it has no Statement")
 	}
-	var p Policy
+	p := Policy{Kind: kind}
 	for i, n := range statements.all() {
 		where := "Statement"
 		if statements.kind == list {
 			where = element(where, i)
 		}
-		s, err := parseStatement(n, where)
+		s, err := parseStatement(n, where, kind)
 		if err != nil {
 			return Policy{}, err
 		}
 		if s.Sid != "" && slices.ContainsFunc(p.Statements, func(other Statement) bool { return other.Sid == s.Sid }) {
-			return Policy{}, malformed(where+".Sid", "another statement has the Sid %s", s.Sid)
+			return Policy{}, malformed(where+".Sid", "another statement has the Sid %s", plainly(s.Sid))
 		}
 		p.Statements = append(p.Statements, s)
 	}
@@ -114,22 +152,29 @@ func known(n node, where string, names ...string) error {
 	return nil
 }
 
-func parseStatement(n node, where string) (Statement, error) {
+func parseStatement(n node, where string, kind Kind) (Statement, error) {
 	var s Statement
 	if n.kind != object {
 		return s, malformed(where, "it is %s, not an object", n.kind)
 	}
-	for _, name := range [...]string{"Principal", "NotPrincipal"} {
-		if _, ok := n.get(name); ok {
-			return s, malformed(member(where, name), "a policy of a user has none: it is about whoever has the policy")
-		}
+	var err error
+	if s.Principals, err = parseWho(n, where, kind); err != nil {
+		return s, err
 	}
-	if err := known(n, where, "Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"); err != nil {
+	names := []string{"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+	if kind != OfUser {
+		names = append(names, "Principal")
+	}
+	if err := known(n, where, names...); err != nil {
 		return s, err
 	}
 	if id, ok := n.get("Sid"); ok {
-		if id.kind != text || !sidForm.MatchString(id.text) {
-			return s, malformed(where+".Sid", "it is a string of letters and digits")
+		form, letters := sidForm, "letters and digits"
+		if kind != OfUser {
+			form, letters = resourceSidForm, "at most 256 printable characters of ASCII"
+		}
+		if id.kind != text || !form.MatchString(id.text) {
+			return s, malformed(where+".Sid", "it is a string of %s", letters)
 		}
 		s.Sid = id.text
 	}
@@ -138,17 +183,38 @@ func parseStatement(n node, where string) (Statement, error) {
 		return s, malformed(where+".Effect", `it is "Allow" or "Deny", and cannot be left out`)
 	}
 	s.Deny = effect.text == "Deny"
-	var err error
 	if s.Actions, s.NotActions, err = either(n, where, "Action", checkAction); err != nil {
 		return s, err
 	}
-	if s.Resources, s.NotResources, err = either(n, where, "Resource", checkResource); err != nil {
+	if kind == OfRepository && !n.has("Resource") && !n.has("NotResource") {
+		s.Resources = []string{"*"} // only the repository's own requests come here
+	} else if s.Resources, s.NotResources, err = either(n, where, "Resource", checkResource); err != nil {
 		return s, err
 	}
 	if c, ok := n.get("Condition"); ok {
 		s.Conditions, err = parseConditions(c, where+".Condition")
 	}
 	return s, err
+}
+
+// parseWho reads whom a statement is about: who has the policy, if it is a user's.
+func parseWho(n node, where string, kind Kind) (*Principals, error) {
+	if kind == OfUser {
+		for _, name := range [...]string{"Principal", "NotPrincipal"} {
+			if n.has(name) {
+				return nil, malformed(member(where, name), "a policy of a user has none: it is about whoever has the policy")
+			}
+		}
+		return nil, nil
+	}
+	if n.has("NotPrincipal") {
+		return nil, malformed(member(where, "NotPrincipal"), `weir does not evaluate it: write Principal "*", and a Condition with ArnNotEquals on aws:PrincipalArn for those who are excepted`)
+	}
+	who, ok := n.get("Principal")
+	if !ok {
+		return nil, malformed(where, "it has no Principal: %s", advice)
+	}
+	return parsePrincipals(who, member(where, "Principal"))
 }
 
 // either reads the patterns of an element or of its Not form: one of the two.
@@ -286,6 +352,14 @@ func offer(written string) string {
 }
 
 func element(where string, i int) string { return where + "[" + strconv.Itoa(i) + "]" }
+
+// plainly is a Sid, quoted only where it is more than one word.
+func plainly(sid string) string {
+	if sidForm.MatchString(sid) {
+		return sid
+	}
+	return quote(sid)
+}
 
 // quote and printable keep what somebody sent short and on one line.
 func quote(s string) string {

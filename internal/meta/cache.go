@@ -34,17 +34,18 @@ type forget struct {
 	manifests []digestKey
 	links     []digestKey
 
-	keys   []string
-	users  []string
-	repos  []string
-	pulled map[tagKey]time.Time // pull times change in place
-	all    bool                 // whatever is remembered of repositories
+	keys     []string
+	users    []string
+	repos    []string
+	registry bool                 // its policy
+	pulled   map[tagKey]time.Time // pull times change in place
+	all      bool                 // whatever is remembered of repositories
 }
 
 // caches remember rows. What is remembered is what is committed, as far as this
 // process wrote it: a write forgets before it returns, and a read that a write
 // overtook is not remembered. That nothing exists is never remembered, except that a
-// user has no policies, and that a name is no own repository's.
+// user has no policies, that the registry has none, and that a name is no repository's.
 type caches struct {
 	alone bool // no other process writes: more than what a digest names may be kept
 
@@ -57,7 +58,8 @@ type caches struct {
 	keys      lru[string, Key]
 	policies  lru[string, []UserPolicy] // by user
 	repos     lru[string, Repository]
-	own       lru[string, bool]
+	access    lru[string, Access]
+	registry  lru[struct{}, RegistryPolicy]
 }
 
 func (c *caches) open(alone bool) {
@@ -69,7 +71,8 @@ func (c *caches) open(alone bool) {
 	c.keys.limit = maxKeys
 	c.policies.limit = maxPolicyBytes
 	c.repos.limit = maxRepos
-	c.own.limit = maxRows
+	c.access.limit = maxRows
+	c.registry.limit = 1
 }
 
 // apply makes the cache right after a commit.
@@ -102,7 +105,10 @@ func (c *caches) apply(f forget) {
 	}
 	for _, r := range f.repos {
 		c.repos.remove(r)
-		c.own.remove(r)
+		c.access.remove(r)
+	}
+	if f.registry {
+		c.registry.clear()
 	}
 	for k, at := range f.pulled {
 		if t := c.tags.peek(k); t != nil && t.Pulled.Before(at) {
@@ -123,7 +129,8 @@ func (c *caches) clear() {
 	c.keys.clear()
 	c.policies.clear()
 	c.repos.clear()
-	c.own.clear()
+	c.access.clear()
+	c.registry.clear()
 }
 
 // remember returns l's value of k, or what load returns, which it keeps at a cost if

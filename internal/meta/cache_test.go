@@ -34,6 +34,9 @@ func TestHotReads(t *testing.T) {
 		"key":            func() error { _, err := db.Key(ctx, "k"); return err },
 		"repository":     func() error { _, err := db.DescribeRepository(ctx, "r"); return err },
 		"policies":       func() error { _, err := db.UserPolicies(ctx, "p"); return err },
+		"access":         func() error { _, err := db.Access(ctx, "r"); return err },
+		"no access":      func() error { _, err := db.Access(ctx, "none"); return err },
+		"registry":       func() error { _, err := db.RegistryPolicy(ctx); return err },
 	}
 	cost := func() map[string]int64 {
 		t.Helper()
@@ -47,7 +50,7 @@ func TestHotReads(t *testing.T) {
 		}
 		return costs
 	}
-	diff(t, "first reads", map[string]int64{"tag": 1, "other tag": 1, "manifest": 1, "blob": 1, "blob elsewhere": 1, "key": 1, "policies": 1, "repository": 1}, cost())
+	diff(t, "first reads", map[string]int64{"tag": 1, "other tag": 1, "manifest": 1, "blob": 1, "blob elsewhere": 1, "key": 1, "policies": 1, "repository": 1, "access": 1, "no access": 1, "registry": 1}, cost())
 	hot := map[string]int64{}
 	diff(t, "second reads", hot, cost())
 	for _, tt := range []struct {
@@ -74,7 +77,10 @@ func TestHotReads(t *testing.T) {
 		{"change of a user", func() error {
 			return db.ChangeUser(ctx, "p", func(*meta.User, int) (*meta.User, error) { return &meta.User{Name: "p"}, nil })
 		}, map[string]int64{"policies": 1}},
-		{"change of a repository", func() error { _, err := db.PutMutability(ctx, "r", rule.Mutable, nil); return err }, map[string]int64{"repository": 1}},
+		{"change of a repository", func() error { _, err := db.PutMutability(ctx, "r", rule.Mutable, nil); return err }, map[string]int64{"repository": 1, "access": 1}},
+		{"policy of a repository", func() error { return db.PutRepositoryPolicy(ctx, "r", document("P")) }, map[string]int64{"repository": 1, "access": 1}},
+		{"policy of another repository", func() error { return db.PutRepositoryPolicy(ctx, "s", document("P")) }, hot},
+		{"policy of the registry", func() error { return db.PutRegistryPolicy(ctx, document("P")) }, map[string]int64{"registry": 1}},
 		{"change of a rule", func() error {
 			return db.ChangeRule(ctx, "p", func(*rule.Rule, int) (*rule.Rule, error) { return nil, nil })
 		}, hot},

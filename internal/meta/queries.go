@@ -114,6 +114,10 @@ const (
 	deleteRepository
 	describeRepositories
 	describeRepository
+	putRepositoryPolicy
+	getRegistryPolicy
+	putRegistryPolicy
+	deleteRegistryPolicy
 	listImages
 	getImage
 	listImageTags
@@ -239,15 +243,16 @@ var texts = [queries]string{
 	deleteRule: `DELETE FROM rules WHERE prefix = $1`,
 
 	listTemplates: `SELECT prefix, applied_for, description, mutability, exclusions, resource_tags, custom_role,
-			declared, created_at, updated_at
+			repository_policy, declared, created_at, updated_at
 		FROM templates ORDER BY prefix`,
 	putTemplate: `INSERT INTO templates (prefix, applied_for, description, mutability, exclusions, resource_tags,
-			custom_role, declared, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			custom_role, repository_policy, declared, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT (prefix) DO UPDATE SET applied_for = excluded.applied_for,
 			description = excluded.description, mutability = excluded.mutability,
 			exclusions = excluded.exclusions, resource_tags = excluded.resource_tags,
-			custom_role = excluded.custom_role, declared = excluded.declared,
+			custom_role = excluded.custom_role, repository_policy = excluded.repository_policy,
+			declared = excluded.declared,
 			created_at = excluded.created_at, updated_at = excluded.updated_at`,
 	deleteTemplate: `DELETE FROM templates WHERE prefix = $1`,
 
@@ -390,8 +395,8 @@ var texts = [queries]string{
 	touchNamed: `UPDATE blobs SET pulled_at = $3 WHERE pulled_at < $3 AND digest IN (
 			SELECT e.digest FROM edges e WHERE e.repository = $1 AND e.parent = $2 AND e.kind IN ('config', 'layer'))`,
 
-	createRepository: `INSERT INTO repositories (name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING`,
+	createRepository: `INSERT INTO repositories (name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING`,
 	putMutability:     `UPDATE repositories SET mutability = $2, exclusions = $3 WHERE name = $1`,
 	putScanOnPush:     `UPDATE repositories SET scan_on_push = $2 WHERE name = $1`,
 	putResourceTags:   `UPDATE repositories SET resource_tags = $2 WHERE name = $1`,
@@ -402,10 +407,15 @@ var texts = [queries]string{
 	deleteManifestsOf: `DELETE FROM manifests WHERE repository = $1`,
 	deleteLinksOf:     `DELETE FROM links WHERE repository = $1`,
 	deleteRepository:  `DELETE FROM repositories WHERE name = $1`,
-	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push
+	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy
 		FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
-	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push
+	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy
 		FROM repositories WHERE name = $1`,
+	putRepositoryPolicy: `UPDATE repositories SET policy = $2 WHERE name = $1`,
+	getRegistryPolicy:   `SELECT document FROM registry_policy WHERE one = 1`,
+	putRegistryPolicy: `INSERT INTO registry_policy (one, document) VALUES (1, $1)
+		ON CONFLICT (one) DO UPDATE SET document = excluded.document`,
+	deleteRegistryPolicy: `DELETE FROM registry_policy WHERE one = 1`,
 	listImages: `SELECT digest, media_type, stored_at, pulled_at FROM manifests m
 		WHERE repository = $1 AND digest > $2 AND ` + ofTagStatus + ` ORDER BY digest LIMIT $4`,
 	getImage: `SELECT digest, media_type, stored_at, pulled_at FROM manifests

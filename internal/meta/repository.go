@@ -31,6 +31,8 @@ type Repository struct {
 
 	ResourceTags []rule.ResourceTag // nil: none
 	ScanOnPush   bool               // is told, and nothing scans
+
+	Policy []byte // its policy document as it was put; nil: none
 }
 
 // Immutable says whether a tag that is there cannot be given to another image.
@@ -64,7 +66,7 @@ func (t *tx) createRepository(ctx context.Context, r Repository) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), r.Kind, mutability, exclusions, tags, r.ScanOnPush)
+	n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), r.Kind, mutability, exclusions, tags, r.ScanOnPush, blobOf(r.Policy))
 	if n > 0 {
 		t.forget.repos = append(t.forget.repos, r.Name)
 	}
@@ -244,25 +246,10 @@ func (db *DB) DescribeRepositories(ctx context.Context, after string, limit int)
 	return repos, nil
 }
 
-// IsOwn says whether a repository of this name is there that takes pushes and is
-// nobody's cache. Errors: errs.NameInvalid.
-func (db *DB) IsOwn(ctx context.Context, name string) (bool, error) {
-	return remember(&db.cache, &db.cache.own, db.cache.alone, name, one, func() (bool, error) {
-		if _, err := oci.ParseRepository(name); err != nil {
-			return false, err
-		}
-		r, err := db.get().repository(ctx, name)
-		if err != nil && errs.CodeOf(err) != errs.RepoUnknown {
-			return false, fmt.Errorf("is %s an own repository: %w", name, err)
-		}
-		return r.Kind == Own, nil
-	})
-}
-
 // DescribeRepository returns one, whose lists are not to be changed.
 // Errors: errs.RepoUnknown, errs.NameInvalid.
 func (db *DB) DescribeRepository(ctx context.Context, name string) (Repository, error) {
-	return remember(&db.cache, &db.cache.repos, db.cache.alone, name, one, func() (Repository, error) {
+	return remember(&db.cache, &db.cache.repos, db.cache.alone, name, costOfRepository, func() (Repository, error) {
 		if _, err := oci.ParseRepository(name); err != nil {
 			return Repository{}, err
 		}
@@ -273,6 +260,8 @@ func (db *DB) DescribeRepository(ctx context.Context, name string) (Repository, 
 		return r, nil
 	})
 }
+
+func costOfRepository(r Repository) int { return 1 + len(r.Policy)/2048 }
 
 // repository returns one, or errs.RepoUnknown.
 func (r runner) repository(ctx context.Context, name string) (Repository, error) {
@@ -290,10 +279,13 @@ func scanRepository(rows *sql.Rows) (Repository, error) {
 	var created int64
 	var exclusions, tags []byte
 	r := Repository{}
-	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags, &r.ScanOnPush); err != nil {
+	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags, &r.ScanOnPush, &r.Policy); err != nil {
 		return Repository{}, err
 	}
 	r.Created = fromMicros(created)
+	if len(r.Policy) == 0 {
+		r.Policy = nil
+	}
 	if err := errors.Join(unmarshalList(exclusions, &r.Exclusions), unmarshalList(tags, &r.ResourceTags)); err != nil {
 		return Repository{}, fmt.Errorf("lists of %s: %w", r.Name, err)
 	}

@@ -15,6 +15,7 @@ func testRepositories(t *testing.T, o meta.Options) {
 	full := meta.Repository{
 		Name: "own/full", Created: at(1), Kind: meta.Cached, Mutability: rule.ImmutableWithExclusion,
 		Exclusions: []string{"dev-*", "a*"}, ResourceTags: []rule.ResourceTag{{Key: "team", Value: "\x00\xe2\x82\xac"}, {Key: "a"}},
+		Policy: document("Full"),
 	}
 	check(t, db.CreateRepository(ctx, full))
 	check(t, db.CreateRepository(ctx, meta.Repository{Name: "own/bare", Created: at(2)}))
@@ -64,14 +65,14 @@ func testNewRepositories(t *testing.T, o meta.Options) {
 	putManifest(t, db, "before", "t", 1, "m")
 	tags := []rule.ResourceTag{{Key: "k", Value: "v"}}
 	db.NewRepositories(func(name string) meta.Repository {
-		return meta.Repository{Name: "another", Kind: meta.Own, Created: at(9), Mutability: rule.MutableWithExclusion, Exclusions: []string{name}, ResourceTags: tags}
+		return meta.Repository{Name: "another", Kind: meta.Own, Created: at(9), Mutability: rule.MutableWithExclusion, Exclusions: []string{name}, ResourceTags: tags, Policy: document("New")}
 	})
 	putManifest(t, db, "before", "t", 2, "m")
 	putManifest(t, db, "manifest", "t", 2, "m")
 	putBlob(t, db, "l", 3, "blob")
 	must(db.Link(ctx, "link", name("l"), at(4)))(t)
 	fresh := func(name string, n int) meta.Repository {
-		return meta.Repository{Name: name, Created: at(n), Kind: meta.Cached, Mutability: rule.MutableWithExclusion, Exclusions: []string{name}, ResourceTags: tags}
+		return meta.Repository{Name: name, Created: at(n), Kind: meta.Cached, Mutability: rule.MutableWithExclusion, Exclusions: []string{name}, ResourceTags: tags, Policy: document("New")}
 	}
 	diff(t, "repositories", []meta.Repository{
 		{Name: "before", Created: at(1), Kind: meta.Cached, Mutability: rule.Mutable}, fresh("blob", 3), fresh("link", 4), fresh("manifest", 2),
@@ -133,7 +134,7 @@ func testTemplates(t *testing.T, o meta.Options) {
 	full := rule.Template{
 		Prefix: "prod/team", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: "d\x00\xff",
 		Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev*"}, Tags: []rule.ResourceTag{{Key: "k", Value: "v"}},
-		CustomRole: "arn:role", Created: at(1), Updated: at(2),
+		CustomRole: "arn:role", RepositoryPolicy: string(document("T")), Created: at(1), Updated: at(2),
 	}
 	bare := rule.Template{Prefix: rule.Root, AppliedFor: []string{rule.ForReplication}, Mutability: rule.Mutable, Created: at(1), Updated: at(1)}
 	putTemplate(t, db, full)

@@ -41,8 +41,8 @@ type Image struct {
 }
 
 // Describe decides whether c may know of the registry's settings. There are none.
-func (r *Registry) Describe(_ context.Context, c iam.Caller) error {
-	return c.Allowed(describeRegistry, "*")
+func (r *Registry) Describe(ctx context.Context, c iam.Caller) error {
+	return r.overall(ctx, c, describeRegistry, "*")
 }
 
 // Repositories returns the repositories called names, in their order; or, if there
@@ -61,7 +61,7 @@ func (r *Registry) Repositories(ctx context.Context, c iam.Caller, names []strin
 		}
 		return repos, "", nil
 	}
-	if err := c.Allowed(describeRepositories, r.ARN("*")); err != nil {
+	if err := r.overall(ctx, c, describeRepositories, r.ARN("*")); err != nil {
 		return nil, "", err
 	}
 	rows, err := r.db.DescribeRepositories(ctx, after, limit+1)

@@ -71,36 +71,48 @@ func (r *Registry) Referrers(ctx context.Context, c iam.Caller, repo string, q R
 // of their bytes, of those that the caller may describe, and whether there are more.
 // Errors: errs.Denied and Unauthenticated where that can be none.
 func (r *Registry) Catalog(ctx context.Context, c iam.Caller, after string, limit int) (names []string, more bool, err error) {
+	var none error // but for what policies of repositories give
 	if !mayDescribe(c) {
-		err := c.Allowed(describeRepositories, r.ARN("*"))
-		if err == nil {
-			err = errs.New(errs.Denied, "%s may not perform %s", c.Name, describeRepositories)
-		}
+		none = r.overall(ctx, c, describeRepositories, r.ARN("*"))
+	}
+	if none != nil && (errs.CodeOf(none) != errs.Denied || c.Anonymous) {
+		return nil, false, none
+	}
+	all, err := r.db.RegistryPolicy(ctx)
+	if err != nil {
 		return nil, false, err
 	}
 	names = []string{}
 	for {
-		found, err := r.db.Repositories(ctx, after, catalogStep)
+		found, err := r.db.DescribeRepositories(ctx, after, catalogStep)
 		if err != nil {
 			return nil, false, err
 		}
-		for _, name := range found {
-			if _, _, err := r.decide(ctx, c, describeRepositories, name); err != nil {
+		for _, row := range found {
+			p, err := r.placeOf(ctx, &row)
+			if err != nil {
+				return nil, false, err
+			}
+			if r.permitBy(c, iam.Request{Action: describeRepositories}, p, all) != nil {
 				continue
 			}
 			if len(names) == limit {
 				return names, true, nil
 			}
-			names = append(names, name)
+			names = append(names, row.Name)
 		}
 		if len(found) < catalogStep {
-			return names, false, nil
+			break
 		}
-		after = found[len(found)-1]
+		after = found[len(found)-1].Name
 	}
+	if len(names) == 0 && none != nil {
+		return nil, false, none
+	}
+	return names, false, nil
 }
 
-// mayDescribe says whether anything allows the caller to describe some repository.
+// mayDescribe says whether a policy of the caller's allows to describe some repository.
 func mayDescribe(c iam.Caller) bool {
 	if c.Root {
 		return true

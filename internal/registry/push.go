@@ -66,6 +66,7 @@ func (r *Registry) createForPush(ctx context.Context, rl *rule.Rule, name string
 	}
 	if t != nil {
 		row.Mutability, row.Exclusions, row.ResourceTags = t.Mutability, t.Exclusions, t.Tags
+		row.Policy = []byte(t.RepositoryPolicy)
 	}
 	if err := r.db.CreateRepository(ctx, row); err != nil && errs.CodeOf(err) != errs.RepoExists {
 		return row, err

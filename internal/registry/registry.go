@@ -112,44 +112,22 @@ func (r *Registry) ARN(repo string) string {
 // not import gets it, and weir asks no upstream for it. Who may do nothing there learns
 // nothing of the rules.
 func (r *Registry) find(ctx context.Context, c iam.Caller, action, repo string) (pullthrough.Scope, error) {
-	rl, name, err := r.decide(ctx, c, action, repo)
+	p, err := r.place(ctx, repo)
 	if err != nil {
 		return pullthrough.Scope{}, err
 	}
-	if rl == nil {
+	all, err := r.db.RegistryPolicy(ctx)
+	if err == nil {
+		err = r.permitBy(c, iam.Request{Action: action}, p, all)
+	}
+	if err != nil {
+		return pullthrough.Scope{}, err
+	}
+	if p.rule == nil {
 		return r.left(ctx, repo)
 	}
-	mayImport := c.Allowed(iam.BatchImportUpstreamImage, r.ARN(name))
-	return pullthrough.Scope{Rule: rl, Repository: name, NoUpstream: mayImport}, nil
-}
-
-// decide returns the rule of a repository, nil for none, and its canonical name, if c
-// may do action there. What was pushed before a rule took its prefix is no rule's: the
-// upstream may have another repository of this name, and its images are not those.
-func (r *Registry) decide(ctx context.Context, c iam.Caller, action, repo string) (*rule.Rule, string, error) {
-	if _, err := oci.ParseRepository(repo); err != nil {
-		return nil, "", err
-	}
-	rl, name := r.rules.Load().Match(repo)
-	if rl != nil {
-		own, err := r.db.IsOwn(ctx, repo)
-		if err != nil {
-			return nil, "", err
-		}
-		if own {
-			rl = nil
-		}
-	}
-	if rl == nil {
-		name = repo
-	}
-	if err := c.Allowed(action, r.ARN(name)); err != nil {
-		return nil, "", err
-	}
-	if c.Anonymous && !r.open(c, rl, name) {
-		return nil, "", errs.New(errs.Unauthenticated, "authentication required: anonymous callers are not authorized to perform %s on %s, which holds what needs a credential; a pattern that names it would allow it", action, r.ARN(name))
-	}
-	return rl, name, nil
+	mayImport := r.permitBy(c, iam.Request{Action: iam.BatchImportUpstreamImage}, p, all)
+	return pullthrough.Scope{Rule: p.rule, Repository: p.name, NoUpstream: mayImport}, nil
 }
 
 // open says whether an anonymous caller who may pull a repository was meant to: what

@@ -52,7 +52,8 @@ type NewRepository struct {
 // Errors: errs.Denied, Unauthenticated, NameInvalid, ParamInvalid, RepoExists,
 // errs.TagInvalid and errs.LimitExceeded (resource tags).
 func (r *Registry) CreateRepository(ctx context.Context, c iam.Caller, in NewRepository) (Repository, error) {
-	rl, name, err := r.decide(ctx, c, createRepository, in.Name)
+	keys := tagKeys(in.Tags)
+	rl, name, err := r.decideWith(ctx, c, iam.Request{Action: createRepository, Context: keys}, in.Name)
 	if err != nil {
 		return Repository{}, err
 	}
@@ -67,7 +68,7 @@ func (r *Registry) CreateRepository(ctx context.Context, c iam.Caller, in NewRep
 		return Repository{}, err
 	}
 	if len(in.Tags) > 0 {
-		if err := c.Allowed(tagResource, r.ARN(name)); err != nil {
+		if _, _, err := r.decideWith(ctx, c, iam.Request{Action: tagResource, Context: keys}, in.Name); err != nil {
 			return Repository{}, err
 		}
 		if row.ResourceTags, err = rule.SetResourceTags(nil, in.Tags); err != nil {
@@ -122,7 +123,8 @@ func (r *Registry) ResourceTags(ctx context.Context, c iam.Caller, repo string) 
 // TagResource sets resource tags of a repository, in place of those with the same keys.
 // Action: ecr:TagResource. Errors: as Repositories, errs.TagInvalid, errs.LimitExceeded.
 func (r *Registry) TagResource(ctx context.Context, c iam.Caller, repo string, tags []rule.ResourceTag) error {
-	return r.changeTags(ctx, c, tagResource, repo, func(all []rule.ResourceTag) ([]rule.ResourceTag, error) {
+	q := iam.Request{Action: tagResource, Context: tagKeys(tags)}
+	return r.changeTags(ctx, c, q, repo, func(all []rule.ResourceTag) ([]rule.ResourceTag, error) {
 		return rule.SetResourceTags(all, tags)
 	})
 }
@@ -130,13 +132,14 @@ func (r *Registry) TagResource(ctx context.Context, c iam.Caller, repo string, t
 // UntagResource removes the resource tags with keys, as far as there are any.
 // Action: ecr:UntagResource. Errors: as Repositories.
 func (r *Registry) UntagResource(ctx context.Context, c iam.Caller, repo string, keys []string) error {
-	return r.changeTags(ctx, c, untagResource, repo, func(all []rule.ResourceTag) ([]rule.ResourceTag, error) {
+	q := iam.Request{Action: untagResource, Context: tagKeys(nil, keys...)}
+	return r.changeTags(ctx, c, q, repo, func(all []rule.ResourceTag) ([]rule.ResourceTag, error) {
 		return slices.DeleteFunc(all, func(t rule.ResourceTag) bool { return slices.Contains(keys, t.Key) }), nil
 	})
 }
 
-func (r *Registry) changeTags(ctx context.Context, c iam.Caller, action, repo string, f func([]rule.ResourceTag) ([]rule.ResourceTag, error)) error {
-	_, name, err := r.decide(ctx, c, action, repo)
+func (r *Registry) changeTags(ctx context.Context, c iam.Caller, q iam.Request, repo string, f func([]rule.ResourceTag) ([]rule.ResourceTag, error)) error {
+	_, name, err := r.decideWith(ctx, c, q, repo)
 	if err != nil {
 		return err
 	}
@@ -149,7 +152,7 @@ func (r *Registry) fresh(name string) meta.Repository {
 	if t == nil {
 		return meta.Repository{}
 	}
-	return meta.Repository{Mutability: t.Mutability, Exclusions: t.Exclusions, ResourceTags: t.Tags}
+	return meta.Repository{Mutability: t.Mutability, Exclusions: t.Exclusions, ResourceTags: t.Tags, Policy: []byte(t.RepositoryPolicy)}
 }
 
 // settled returns a rule as it counts for a tag: one that is immutable in the

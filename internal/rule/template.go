@@ -28,6 +28,8 @@ type Template struct {
 	Tags        []ResourceTag
 	CustomRole  string // is kept, and needed by nothing here
 
+	RepositoryPolicy string // the repositories' policy document; "": none
+
 	Created  time.Time
 	Updated  time.Time
 	Declared bool // of the configuration: only the configuration changes it
@@ -37,7 +39,8 @@ type Template struct {
 func (t *Template) Same(other *Template) bool {
 	return t.Prefix == other.Prefix && slices.Equal(t.AppliedFor, other.AppliedFor) && t.Description == other.Description &&
 		t.Mutability == other.Mutability && slices.Equal(t.Exclusions, other.Exclusions) &&
-		slices.Equal(t.Tags, other.Tags) && t.CustomRole == other.CustomRole
+		slices.Equal(t.Tags, other.Tags) && t.CustomRole == other.CustomRole &&
+		t.RepositoryPolicy == other.RepositoryPolicy
 }
 
 // Templates is templates by prefix. It does not change; the zero value and nil have

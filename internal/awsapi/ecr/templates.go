@@ -22,6 +22,7 @@ func (s *service) template(t *rule.Template) *RepositoryCreationTemplate {
 		ImageTagMutabilityExclusionFilters: filtersOf(t.Exclusions),
 		ResourceTags:                       tagsOf(t.Tags),
 		CustomRoleArn:                      t.CustomRole,
+		RepositoryPolicy:                   t.RepositoryPolicy,
 		CreatedAt:                          awsapi.Time{Time: t.Created},
 		UpdatedAt:                          awsapi.Time{Time: t.Updated},
 	}
@@ -30,6 +31,7 @@ func (s *service) template(t *rule.Template) *RepositoryCreationTemplate {
 func (s *service) createTemplate(ctx context.Context, c *awsapi.Call, in CreateRepositoryCreationTemplateRequest) (*CreateRepositoryCreationTemplateResponse, error) {
 	t, err := s.rules.CreateTemplate(ctx, c.Caller, templateInput(templateUpdate{
 		UpdateRepositoryCreationTemplateRequest: UpdateRepositoryCreationTemplateRequest(in), Description: &in.Description, CustomRoleArn: &in.CustomRoleArn,
+		RepositoryPolicy: &in.RepositoryPolicy,
 	}))
 	if err != nil {
 		return nil, err
@@ -40,8 +42,9 @@ func (s *service) createTemplate(ctx context.Context, c *awsapi.Call, in CreateR
 // templateUpdate tells a member that is empty from one that is not there.
 type templateUpdate struct {
 	UpdateRepositoryCreationTemplateRequest
-	Description   *string `json:"description"`
-	CustomRoleArn *string `json:"customRoleArn"`
+	Description      *string `json:"description"`
+	CustomRoleArn    *string `json:"customRoleArn"`
+	RepositoryPolicy *string `json:"repositoryPolicy"`
 }
 
 func templateInput(in templateUpdate) admin.TemplateInput {

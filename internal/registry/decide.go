@@ -1,0 +1,117 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/meta"
+	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+// place is a repository as it is decided on.
+type place struct {
+	rule   *rule.Rule // nil: no rule fills it
+	name   string     // canonical
+	access meta.Access
+}
+
+// place finds a repository by a name that a client gives. What was pushed before a rule
+// took its prefix is no rule's: the upstream may have another repository of this name,
+// and its images are not those.
+func (r *Registry) place(ctx context.Context, repo string) (place, error) {
+	if _, err := oci.ParseRepository(repo); err != nil {
+		return place{}, err
+	}
+	access, err := r.db.Access(ctx, repo)
+	if err != nil {
+		return place{}, err
+	}
+	rl, name := r.rules.Load().Match(repo)
+	if rl == nil || access.Kind == meta.Own {
+		return place{nil, repo, access}, nil
+	}
+	if name != repo {
+		access, err = r.db.Access(ctx, name)
+	}
+	return place{rl, name, access}, err
+}
+
+// placeOf is place for a repository that is there.
+func (r *Registry) placeOf(ctx context.Context, row *meta.Repository) (place, error) {
+	rl, name := r.rules.Load().Match(row.Name)
+	switch {
+	case rl == nil || row.Kind == meta.Own:
+		return place{nil, row.Name, row.Access()}, nil
+	case name != row.Name:
+		return r.place(ctx, row.Name)
+	}
+	return place{rl, name, row.Access()}, nil
+}
+
+// decide returns the rule of a repository, nil for none, and its canonical name, if c
+// may do action there.
+func (r *Registry) decide(ctx context.Context, c iam.Caller, action, repo string) (*rule.Rule, string, error) {
+	return r.decideWith(ctx, c, iam.Request{Action: action}, repo)
+}
+
+// decideWith is decide for a request with condition keys of its own.
+func (r *Registry) decideWith(ctx context.Context, c iam.Caller, q iam.Request, repo string) (*rule.Rule, string, error) {
+	p, err := r.place(ctx, repo)
+	if err == nil {
+		err = r.permit(ctx, c, q, p)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return p.rule, p.name, nil
+}
+
+// permit returns nil if c may do what q asks for with a repository.
+// Errors: errs.Denied, errs.Unauthenticated.
+func (r *Registry) permit(ctx context.Context, c iam.Caller, q iam.Request, p place) error {
+	all, err := r.db.RegistryPolicy(ctx)
+	if err != nil {
+		return err
+	}
+	return r.permitBy(c, q, p, all)
+}
+
+// permitBy is permit by the registry's policy all. Every decision on a repository is made
+// here, by the policies of the caller, of the repository and of the registry.
+func (r *Registry) permitBy(c iam.Caller, q iam.Request, p place, all meta.RegistryPolicy) error {
+	q.Resource, q.Repository, q.Registry, q.Tags = r.ARN(p.name), p.access.Policy, all.Policy, p.access.Tags
+	if err := c.May(q); err != nil {
+		return err
+	}
+	if c.Anonymous && !r.open(c, p.rule, p.name) {
+		return errs.New(errs.Unauthenticated, "authentication required: anonymous callers are not authorized to perform %s on %s, which holds what needs a credential; a pattern that names it would allow it", q.Action, q.Resource)
+	}
+	return nil
+}
+
+// overall returns nil if c may do action on what is no single repository: on resource,
+// by the policies of the caller and of the registry.
+// Errors: errs.Denied, errs.Unauthenticated.
+func (r *Registry) overall(ctx context.Context, c iam.Caller, action, resource string) error {
+	all, err := r.db.RegistryPolicy(ctx)
+	if err != nil {
+		return err
+	}
+	return c.May(iam.Request{Action: action, Resource: resource, Registry: all.Policy})
+}
+
+// tagKeys are the condition keys of a request that gives tags, or takes away those with
+// keys.
+func tagKeys(tags []rule.ResourceTag, keys ...string) map[string][]string {
+	if len(tags) == 0 && len(keys) == 0 {
+		return nil
+	}
+	all := map[string][]string{"aws:TagKeys": keys}
+	for _, t := range tags {
+		all["aws:TagKeys"] = append(all["aws:TagKeys"], t.Key)
+		all["aws:RequestTag/"+t.Key] = []string{t.Value}
+	}
+	return all
+}
