@@ -493,7 +493,9 @@ var texts = [queries]string{
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5`,
 	endQueued: `DELETE FROM replication_queue
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5 AND digest = $6`,
-	releaseQueued: `UPDATE replication_queue SET claim = '', due_at = $6, failure = $7, reason = $8
+	releaseQueued: `UPDATE replication_queue SET claim = '', due_at = $6,
+			failure = CASE WHEN CAST($7 AS TEXT) = '' THEN failure ELSE CAST($7 AS TEXT) END,
+			reason = CASE WHEN CAST($7 AS TEXT) = '' THEN reason ELSE $8 END
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5`,
 	listOverdue: `SELECT region, registry_id, repository, name, digest, failure, reason FROM replication_queue
 		WHERE queued_at < $1 AND (claim = '' OR due_at <= $2) ORDER BY queued_at LIMIT $3`,

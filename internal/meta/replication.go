@@ -203,7 +203,7 @@ func (db *DB) EndCopy(ctx context.Context, c Copy, stale bool, at time.Time) err
 }
 
 // PostponeCopy gives a claim back: it is due again at a later time. failure is a word for
-// what went wrong and reason tells it, "" if nothing did. It does nothing for a claim that
+// what went wrong and reason tells it; "": what went wrong before stands. It does nothing for a claim that
 // is over.
 func (db *DB) PostponeCopy(ctx context.Context, c Copy, due time.Time, failure, reason string) error {
 	if failure != "" {
