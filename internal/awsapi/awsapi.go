@@ -78,6 +78,10 @@ type Service struct {
 	Signing    []string // the names under which clients sign for it
 	Operations map[string]Operation
 
+	// Long has the operations whose inputs may be longer than httpx.MaxBody, and how
+	// long; nil: none. Only JSON's.
+	Long map[string]int64
+
 	// Exceptions are the names of failures that the service has others for than
 	// ECR; nil: none.
 	Exceptions map[errs.Code]string
@@ -103,6 +107,7 @@ type Options struct {
 	Logger *slog.Logger     // nil: slog.Default()
 	Skew   time.Duration    // how far a client's clock may be off, whole minutes; 0: 5 min
 	Now    func() time.Time // nil: time.Now
+	Long   Long
 }
 
 type face struct {
@@ -110,11 +115,14 @@ type face struct {
 	services  []Service
 	built     string // the services, for messages
 	namespace string // of errors on the Query protocol
+	long      Long
+	memory    *memory // of long bodies
 }
 
 // New returns the handler of POST /, for all of the services.
 func New(o Options, services ...Service) http.Handler {
-	f := &face{verifier: verifier{o.Auth, o.Skew, o.Now}, services: services}
+	f := &face{verifier: verifier{o.Auth, o.Skew, o.Now}, services: services, long: o.Long.orDefault()}
+	f.memory = newMemory(f.long.Memory)
 	if f.skew == 0 {
 		f.skew = 5 * time.Minute
 	}
@@ -144,10 +152,11 @@ func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
 		x.status = http.StatusNotFound
 		return x
 	}
-	body, err := read(r)
+	body, done, err := f.body(w, r)
 	if err != nil {
 		return err
 	}
+	defer done()
 	caller, service, err := f.verify(r.Context(), r, body)
 	if err != nil {
 		return err
@@ -177,11 +186,15 @@ func read(r *http.Request) ([]byte, error) {
 	case err == nil:
 		return body, nil
 	case errors.As(err, &long):
-		x := except("RequestEntityTooLargeException", errs.ParamInvalid, "The body is longer than %d bytes.", long.Limit)
-		x.status = http.StatusRequestEntityTooLarge
-		return nil, x
+		return nil, tooLong(long.Limit)
 	}
 	return nil, errs.Wrap(errs.ParamInvalid, err, "the request's body did not arrive whole")
+}
+
+func tooLong(limit int64) error {
+	x := except("RequestEntityTooLargeException", errs.ParamInvalid, "The body is longer than %d bytes.", limit)
+	x.status = http.StatusRequestEntityTooLarge
+	return x
 }
 
 // operation finds what is called. service is what the request was signed for.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -17,6 +18,8 @@ type exception struct {
 	status int // 0: 400
 	err    *errs.Error
 	detail string // goes on the message, and never into the log
+
+	members map[string]any // beside the message, on JSON; nil: none
 }
 
 func (e *exception) Error() string { return e.name + ": " + e.err.Error() }
@@ -30,6 +33,12 @@ func except(name string, code errs.Code, format string, args ...any) *exception 
 // and of the service say less. Its status is 400.
 func Except(name string, code errs.Code, format string, args ...any) error {
 	return except(name, code, format, args...)
+}
+
+// With is err under an exception that has members beside its message. err has an
+// errs.Code.
+func With(err error, name string, members map[string]any) error {
+	return &exception{name: name, err: errs.As(err), members: members}
 }
 
 // wire is how a class of failure looks to an AWS client.
@@ -106,6 +115,16 @@ func wireOf(c errs.Code) wire {
 		return wire{"ExclusionAlreadyExistsException", http.StatusBadRequest}
 	case errs.ScanUnknown:
 		return wire{"ScanNotFoundException", http.StatusBadRequest}
+	case errs.UploadEmpty:
+		return wire{"EmptyUploadException", http.StatusBadRequest}
+	case errs.PartTooSmall:
+		return wire{"LayerPartTooSmallException", http.StatusBadRequest}
+	case errs.BlobExists:
+		return wire{"LayerAlreadyExistsException", http.StatusBadRequest}
+	case errs.ImageExists:
+		return wire{"ImageAlreadyExistsException", http.StatusBadRequest}
+	case errs.ChildUnknown:
+		return wire{"ReferencedImagesNotFoundException", http.StatusBadRequest}
 	case errs.Conflict, errs.ImageReferenced:
 		return wire{"InvalidRequestException", http.StatusBadRequest}
 	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamDenied, errs.UpstreamRateLimited:
@@ -126,11 +145,13 @@ func (f *face) writeError(w *httpx.ResponseWriter, r *http.Request, err error) {
 		f.writeQueryError(w, out, msg)
 		return
 	}
-	body, err := json.Marshal(struct {
-		Type    string `json:"__type"`
-		Message string `json:"message"`
-	}{out.exception, msg})
-	if err != nil { // two strings always have JSON
+	answer := map[string]any{"__type": out.exception, "message": msg}
+	var x *exception
+	if errors.As(err, &x) {
+		maps.Copy(answer, x.members)
+	}
+	body, err := json.Marshal(answer)
+	if err != nil { // strings and numbers always have JSON
 		body = nil
 	}
 	write(w, out.status, contentJSON, body)

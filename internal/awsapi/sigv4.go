@@ -50,30 +50,48 @@ func (s *signature) scope() string {
 	return strings.Join([]string{s.date, s.region, s.service, terminator}, "/")
 }
 
-// verify returns who signed the request and for which service. Errors:
-// *exception with the codes and texts of AWS.
-func (v *verifier) verify(ctx context.Context, r *http.Request, body []byte) (iam.Caller, string, error) {
+// claim is what a request says of its signature, before that is verified.
+type claim struct {
+	*signature
+	at     time.Time
+	secret string
+	caller iam.Caller // whose access key it names
+}
+
+// claim reads a request's signature and finds its access key, which counts. Errors:
+// as verify.
+func (v *verifier) claim(ctx context.Context, r *http.Request) (*claim, error) {
 	s, err := parseAuthorization(r.Header.Values("Authorization"))
 	if err != nil {
-		return iam.Caller{}, "", err
+		return nil, err
 	}
 	at, err := v.signedAt(r, s)
 	if err != nil {
-		return iam.Caller{}, "", err
+		return nil, err
 	}
 	if err := mustSign(r, s); err != nil {
-		return iam.Caller{}, "", err
+		return nil, err
 	}
 	secret, caller, err := v.who.Secret(ctx, s.keyID)
 	if errs.CodeOf(err) == errs.Unauthenticated || err == nil && len(r.Header.Values("X-Amz-Security-Token")) > 0 {
 		x := except("UnrecognizedClientException", errs.Unauthenticated, "The security token included in the request is invalid.")
 		x.err.Err = fmt.Errorf("access key %q: %w", clip(s.keyID), cmp.Or(err, errToken))
-		return iam.Caller{}, "", x
+		return nil, x
 	}
 	if err != nil {
-		return iam.Caller{}, "", err
+		return nil, err
 	}
 	if err := v.inTime(at); err != nil {
+		return nil, err
+	}
+	return &claim{s, at, secret, caller}, nil
+}
+
+// verify returns who signed the request and for which service. Errors:
+// *exception with the codes and texts of AWS.
+func (v *verifier) verify(ctx context.Context, r *http.Request, body []byte) (iam.Caller, string, error) {
+	s, err := v.claim(ctx, r)
+	if err != nil {
 		return iam.Caller{}, "", err
 	}
 	sum := sha256.Sum256(body)
@@ -81,13 +99,13 @@ func (v *verifier) verify(ctx context.Context, r *http.Request, body []byte) (ia
 	if h := r.Header.Values("X-Amz-Content-Sha256"); len(h) > 0 && (len(h) > 1 || h[0] != hash) {
 		return iam.Caller{}, "", invalid("The value passed in x-amz-content-sha256 is not the SHA-256 of the request's body.")
 	}
-	canonical := canonicalRequest(r, s, hash)
-	toSign := stringToSign(s, at, canonical)
-	if subtle.ConstantTimeCompare([]byte(s.value), []byte(sign(secret, s, toSign))) != 1 {
-		return iam.Caller{}, "", mismatch(s, canonical, toSign)
+	canonical := canonicalRequest(r, s.signature, hash)
+	toSign := stringToSign(s.signature, s.at, canonical)
+	if subtle.ConstantTimeCompare([]byte(s.value), []byte(sign(s.secret, s.signature, toSign))) != 1 {
+		return iam.Caller{}, "", mismatch(s.signature, canonical, toSign)
 	}
-	caller.Context = v.who.Context(r)
-	return caller, s.service, nil
+	s.caller.Context = v.who.Context(r)
+	return s.caller, s.service, nil
 }
 
 func incomplete(format string, args ...any) error {

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
@@ -89,6 +90,28 @@ func (up *Upload) Write(p []byte) (n int, err error) {
 		err = up.noRoom(err)
 	}
 	return n, err
+}
+
+// Holds says whether the bytes from at to the end are those of r, to its end.
+func (up *Upload) Holds(at int64, r io.Reader) (bool, error) {
+	mine := io.NewSectionReader(up.f, at, up.Size()-at)
+	a, b := make([]byte, 64<<10), make([]byte, 64<<10)
+	for {
+		n, err := io.ReadFull(r, a)
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return false, err
+		}
+		m, merr := io.ReadFull(mine, b)
+		if merr != nil && merr != io.EOF && merr != io.ErrUnexpectedEOF {
+			return false, fmt.Errorf("upload %s: %w", up.id, merr)
+		}
+		if !bytes.Equal(a[:n], b[:m]) {
+			return false, nil
+		}
+		if err != nil {
+			return true, nil
+		}
+	}
 }
 
 // Save makes the bytes that have come durable and returns the state to go on from.

@@ -70,6 +70,11 @@ const (
 	SettingUnknown                  // nobody set this
 	SettingExists                   // it is set already
 	ScanUnknown                     // the image was not scanned
+	UploadEmpty                     // an upload is to be ended that has no bytes
+	PartTooSmall                    // a part of an upload, not its last, is too short
+	BlobExists                      // the repository has the blob already
+	ImageExists                     // the repository has the image already, and by that tag
+	ChildUnknown                    // a pushed index names an image that is not there
 	codes
 )
 
@@ -84,6 +89,7 @@ var names = [codes]string{
 	"UploadUnknown", "UploadInvalid", "SizeInvalid", "TagImmutable", "ImageReferenced",
 	"ImageArchived", "LifecycleUnknown", "PreviewUnknown", "PreviewRunning", "StorageUnsupported",
 	"SettingUnknown", "SettingExists", "ScanUnknown",
+	"UploadEmpty", "PartTooSmall", "BlobExists", "ImageExists", "ChildUnknown",
 }
 
 func (c Code) String() string {

@@ -24,6 +24,9 @@ import (
 	"time"
 )
 
+// MaxBody is Options.MaxBody where it is not set.
+const MaxBody = 1 << 20
+
 // Handler answers a request. Returning an error before the first byte was written
 // has the error answered; after it, the connection is broken off.
 type Handler func(w *ResponseWriter, r *http.Request) error
@@ -54,7 +57,7 @@ func New(o Options, h Handler) http.Handler {
 		o.Logger = slog.Default()
 	}
 	if o.MaxBody == 0 {
-		o.MaxBody = 1 << 20
+		o.MaxBody = MaxBody
 	}
 	if o.Stall == 0 {
 		o.Stall = 30 * time.Second

@@ -42,6 +42,7 @@ func testUploads(t *testing.T, o meta.Options) {
 	diff(t, "new upload", u, must(db.Upload(ctx, "r", "b"))(t))
 
 	u.Size, u.Hash, u.Updated = 7, []byte{0, 1, 255}, at(2)
+	u.Parts, u.LastPart, u.ShortParts = 3, 2, 1
 	check(t, db.PutUpload(ctx, u))
 	diff(t, "upload", u, must(db.Upload(ctx, "r", "b"))(t))
 

@@ -447,17 +447,18 @@ var texts = [queries]string{
 			AND ` + ofTagStatus + `
 		ORDER BY m.digest, COALESCE(t.tag, '') LIMIT $5`,
 
-	putUpload: `INSERT INTO uploads (id, repository, size, algorithm, hash, started_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
+	putUpload: `INSERT INTO uploads (id, repository, size, algorithm, hash, started_at, updated_at, parts, last_part, short_parts)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (id) DO UPDATE SET size = excluded.size, algorithm = excluded.algorithm,
-			hash = excluded.hash, updated_at = excluded.updated_at
+			hash = excluded.hash, updated_at = excluded.updated_at, parts = excluded.parts,
+			last_part = excluded.last_part, short_parts = excluded.short_parts
 		WHERE uploads.repository = excluded.repository`,
-	getUpload: `SELECT id, repository, size, algorithm, hash, started_at, updated_at
+	getUpload: `SELECT id, repository, size, algorithm, hash, started_at, updated_at, parts, last_part, short_parts
 		FROM uploads WHERE repository = $1 AND id = $2`,
 	deleteUpload: `DELETE FROM uploads WHERE repository = $1 AND id = $2`,
-	listUploads: `SELECT id, repository, size, algorithm, hash, started_at, updated_at
+	listUploads: `SELECT id, repository, size, algorithm, hash, started_at, updated_at, parts, last_part, short_parts
 		FROM uploads WHERE id > $1 ORDER BY id LIMIT $2`,
-	listIdleUploads: `SELECT id, repository, size, algorithm, hash, started_at, updated_at
+	listIdleUploads: `SELECT id, repository, size, algorithm, hash, started_at, updated_at, parts, last_part, short_parts
 		FROM uploads WHERE updated_at < $1 ORDER BY updated_at, id LIMIT $2`,
 	isServable: `SELECT EXISTS (SELECT 1 FROM links l JOIN blobs b ON b.digest = l.digest
 		WHERE l.repository = $1 AND l.digest = $2 AND b.state = 'held')`,

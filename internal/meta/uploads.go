@@ -22,6 +22,10 @@ type Upload struct {
 	Hash       []byte           // the hash's state after Size bytes; nil: none yet
 	Started    time.Time
 	Updated    time.Time
+
+	// Of parts that are counted: how many came, how long the last one is, and how many
+	// before it are shorter than such parts are to be.
+	Parts, LastPart, ShortParts int64
 }
 
 // maxID bounds the ID of an upload in bytes.
@@ -51,7 +55,7 @@ func (db *DB) PutUpload(ctx context.Context, u Upload) error {
 		return err
 	}
 	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, putUpload, u.ID, u.Repository, u.Size, string(u.Algorithm), notNil(u.Hash), micros(u.Started), micros(u.Updated))
+		n, err := t.exec(ctx, putUpload, u.ID, u.Repository, u.Size, string(u.Algorithm), notNil(u.Hash), micros(u.Started), micros(u.Updated), u.Parts, u.LastPart, u.ShortParts)
 		if err == nil && n == 0 {
 			return unknownUpload(u.Repository, u.ID)
 		}
@@ -202,7 +206,7 @@ func scanUpload(rows *sql.Rows) (Upload, error) {
 	var u Upload
 	var algorithm string
 	var started, updated int64
-	err := rows.Scan(&u.ID, &u.Repository, &u.Size, &algorithm, &u.Hash, &started, &updated)
+	err := rows.Scan(&u.ID, &u.Repository, &u.Size, &algorithm, &u.Hash, &started, &updated, &u.Parts, &u.LastPart, &u.ShortParts)
 	u.Algorithm, u.Started, u.Updated = digest.Algorithm(algorithm), fromMicros(started), fromMicros(updated)
 	if len(u.Hash) == 0 {
 		u.Hash = nil

@@ -28,7 +28,7 @@ func wireOf(c errs.Code) wire {
 		return wire{"MANIFEST_UNKNOWN", http.StatusNotFound}
 	case errs.BlobUnknown:
 		return wire{"BLOB_UNKNOWN", http.StatusNotFound}
-	case errs.ManifestBlobUnknown:
+	case errs.ManifestBlobUnknown, errs.ChildUnknown:
 		return wire{"MANIFEST_BLOB_UNKNOWN", http.StatusNotFound}
 	case errs.NameInvalid:
 		return wire{"NAME_INVALID", http.StatusBadRequest}
@@ -47,12 +47,14 @@ func wireOf(c errs.Code) wire {
 		return wire{"UNKNOWN", http.StatusNotFound}
 	case errs.RuleExists, errs.SecretExists, errs.UserExists, errs.Conflict,
 		errs.RepoExists, errs.RepoNotEmpty, errs.TemplateExists, errs.PreviewRunning, errs.StorageUnsupported,
-		errs.SettingExists:
+		errs.SettingExists, errs.BlobExists, errs.ImageExists:
 		return wire{"UNKNOWN", http.StatusConflict}
 	case errs.UploadUnknown:
 		return wire{"BLOB_UPLOAD_UNKNOWN", http.StatusNotFound}
 	case errs.UploadInvalid:
 		return wire{"BLOB_UPLOAD_INVALID", http.StatusConflict}
+	case errs.UploadEmpty, errs.PartTooSmall:
+		return wire{"BLOB_UPLOAD_INVALID", http.StatusBadRequest}
 	case errs.SizeInvalid:
 		return wire{"SIZE_INVALID", http.StatusBadRequest}
 	case errs.TagImmutable:

@@ -71,6 +71,9 @@ type images interface {
 	NamedImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.Image, error)
 	DeleteImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) (deleted []registry.ImageID, failures []registry.ImageFailure, err error)
 	Layers(ctx context.Context, c iam.Caller, repo string, digests []string) ([]*rule.Blob, error)
+	StartUpload(ctx context.Context, c iam.Caller, repo string, algorithm digest.Algorithm) (registry.Upload, error)
+	AppendLayerPart(ctx context.Context, c iam.Caller, repo, id string, p registry.Part) (registry.Upload, error)
+	FinishLayer(ctx context.Context, c iam.Caller, repo, id string, d digest.Digest) error
 }
 
 // rules is what they ask of *admin.Admin.
@@ -127,8 +130,12 @@ func newService(o Options, i images, r rules, t tokens) awsapi.Service {
 	for name, op := range operations {
 		all[name] = op.serve(name, built[name], o.Strict)
 	}
-	return awsapi.Service{Name: "ecr", Target: target, Signing: []string{signing}, Operations: all}
+	return awsapi.Service{Name: "ecr", Target: target, Signing: []string{signing}, Operations: all, Long: long}
 }
+
+// long is how long the inputs are that have a long member, in bytes: 20 MiB of a layer in
+// base64, or 4 MiB of a manifest, each character of it escaped, and what is beside it.
+var long = map[string]int64{"UploadLayerPart": 28 << 20, "PutImage": 28 << 20}
 
 // built returns the operations that do something.
 func (s *service) built() map[string]handler {
@@ -166,6 +173,10 @@ func (s *service) built() map[string]handler {
 		"BatchDeleteImage":            handle(s.deleteImages, nil),
 		"BatchCheckLayerAvailability": handle(s.checkLayers, nil),
 
+		"InitiateLayerUpload": handle(s.initiateUpload, nil),
+		"UploadLayerPart":     handleLong("layerPartBlob", s.uploadPart, nil),
+		"CompleteLayerUpload": handle(s.completeUpload, nil),
+
 		"CreatePullThroughCacheRule":    handle(s.createRule, ruleFailures),
 		"DescribePullThroughCacheRules": handle(s.describeRules, ruleFailures),
 		"UpdatePullThroughCacheRule":    handle(s.updateRule, ruleFailures),
@@ -192,23 +203,35 @@ type operation struct {
 
 // handler is an operation that is built. The zero handler is one that is not.
 type handler struct {
-	run      func(ctx context.Context, c *awsapi.Call, in []byte) (any, error)
+	run      func(ctx context.Context, c *awsapi.Call, in []byte, l *lifted) (any, error)
 	failures map[errs.Code]string // named otherwise than in awsapi's table
+	long     string               // the input's member that is lifted out of it; "": none
 }
 
 func handle[In, Out any](f func(ctx context.Context, c *awsapi.Call, in In) (Out, error), failures map[errs.Code]string) handler {
-	return handler{func(ctx context.Context, c *awsapi.Call, body []byte) (any, error) {
+	return handleLong("", func(ctx context.Context, c *awsapi.Call, in In, _ *lifted) (Out, error) { return f(ctx, c, in) }, failures)
+}
+
+// handleLong is handle for an input with a member that is long, which f gets beside it.
+func handleLong[In, Out any](long string, f func(ctx context.Context, c *awsapi.Call, in In, l *lifted) (Out, error), failures map[errs.Code]string) handler {
+	return handler{func(ctx context.Context, c *awsapi.Call, body []byte, l *lifted) (any, error) {
 		var in In
 		if err := json.Unmarshal(body, &in); err != nil { // it was checked
 			return nil, err
 		}
-		return f(ctx, c, in)
-	}, failures}
+		return f(ctx, c, in, l)
+	}, failures, long}
 }
 
 func (op operation) serve(name string, h handler, strict bool) awsapi.Operation {
 	return func(ctx context.Context, c *awsapi.Call, body []byte) (any, error) {
-		in, problems, err := check(op.input, body, strict)
+		body, long, err := lift(body, op.input, h.long)
+		var in []byte
+		var problems []string
+		if err == nil {
+			in, problems, err = check(op.input, body, strict)
+			problems = append(problems, long.problems()...)
+		}
 		var syntax errSyntax
 		switch {
 		case errors.As(err, &syntax):
@@ -220,7 +243,7 @@ func (op operation) serve(name string, h handler, strict bool) awsapi.Operation 
 		case h.run == nil:
 			return nil, awsapi.Except(op.invalid(), errs.Unsupported, "%s is not built yet in weir, and nothing was changed. What is built is in docs/ecr.md.", name)
 		}
-		out, err := h.run(ctx, c, in)
+		out, err := h.run(ctx, c, in, long)
 		if err != nil {
 			return nil, op.failed(err, h.failures)
 		}

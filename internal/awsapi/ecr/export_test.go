@@ -5,6 +5,20 @@ import (
 	"maps"
 )
 
+// Lift takes a long member out of an input, and returns what is left of it, checked, and
+// the member, decoded; there: it was there.
+func Lift(body []byte, input, member string) (rest, long []byte, there bool, problems []string, err error) {
+	rest, l, err := lift(body, input, member)
+	if err != nil {
+		return nil, nil, false, nil, err
+	}
+	if rest, problems, err = check(input, rest, false); err != nil || l == nil {
+		return rest, nil, false, problems, err
+	}
+	problems = append(problems, l.problems()...)
+	return rest, append(l.data, l.value...), true, problems, nil
+}
+
 // NewScripted is Service with anything that answers.
 var NewScripted = newService
 
@@ -93,4 +107,18 @@ var inputs = map[string]func(checked []byte) ([]byte, error){
 	"UpdateRepositoryCreationTemplate":        decoded[UpdateRepositoryCreationTemplateRequest],
 	"UploadLayerPart":                         decoded[UploadLayerPartRequest],
 	"ValidatePullThroughCacheRule":            decoded[ValidatePullThroughCacheRuleRequest],
+}
+
+// ReadPart reads the input of UploadLayerPart with member lifted
+// out of it first, or nothing.
+func ReadPart(body []byte, input, member string) error {
+	rest, _, err := lift(body, input, member)
+	if err == nil {
+		rest, _, err = check(input, rest, false)
+	}
+	var in UploadLayerPartRequest
+	if err == nil {
+		err = json.Unmarshal(rest, &in)
+	}
+	return err
 }

@@ -107,6 +107,18 @@ func (s *script) Layers(context.Context, iam.Caller, string, []string) ([]*rule.
 	return nil, s.err
 }
 
+func (s *script) StartUpload(context.Context, iam.Caller, string, digest.Algorithm) (registry.Upload, error) {
+	return registry.Upload{}, s.err
+}
+
+func (s *script) AppendLayerPart(context.Context, iam.Caller, string, string, registry.Part) (registry.Upload, error) {
+	return registry.Upload{}, s.err
+}
+
+func (s *script) FinishLayer(context.Context, iam.Caller, string, string, digest.Digest) error {
+	return s.err
+}
+
 func (s *script) CreateTemplate(context.Context, iam.Caller, admin.TemplateInput) (*rule.Template, error) {
 	return &rule.Template{}, s.err
 }

@@ -1,0 +1,62 @@
+package ecr
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/awsapi"
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/registry"
+)
+
+// partSize is how long parts of a layer are asked to be, in bytes: the longest that
+// UploadLayerPart takes.
+const partSize = 20 << 20
+
+func (s *service) initiateUpload(ctx context.Context, c *awsapi.Call, in InitiateLayerUploadRequest) (*InitiateLayerUploadResponse, error) {
+	c.About(in.RepositoryName, "")
+	if err := s.elsewhere(in.RepositoryName, in.RegistryId); err != nil {
+		return nil, err
+	}
+	u, err := s.images.StartUpload(ctx, c.Caller, in.RepositoryName, "")
+	c.About(in.RepositoryName, u.ID)
+	return &InitiateLayerUploadResponse{UploadId: u.ID, PartSize: new(int64(partSize))}, err
+}
+
+func (s *service) uploadPart(ctx context.Context, c *awsapi.Call, in UploadLayerPartRequest, l *lifted) (*UploadLayerPartResponse, error) {
+	c.About(in.RepositoryName, in.UploadId)
+	if err := s.elsewhere(in.RepositoryName, in.RegistryId); err != nil {
+		return nil, err
+	}
+	u, err := s.images.AppendLayerPart(ctx, c.Caller, in.RepositoryName, in.UploadId, registry.Part{
+		Body: bytes.NewReader(l.data), Start: *in.PartFirstByte, End: *in.PartLastByte, Length: int64(len(l.data)),
+	})
+	switch errs.CodeOf(err) {
+	case errs.RangeInvalid, errs.SizeInvalid, errs.UploadInvalid:
+		members := map[string]any{"registryId": s.id, "repositoryName": in.RepositoryName, "uploadId": in.UploadId}
+		if u.Size > 0 { // else there is no last byte
+			members["lastValidByteReceived"] = u.Size - 1
+		}
+		return nil, awsapi.With(err, "InvalidLayerPartException", members)
+	}
+	return &UploadLayerPartResponse{
+		RegistryId: s.id, RepositoryName: in.RepositoryName, UploadId: in.UploadId, LastByteReceived: in.PartLastByte,
+	}, err
+}
+
+func (s *service) completeUpload(ctx context.Context, c *awsapi.Call, in CompleteLayerUploadRequest) (*CompleteLayerUploadResponse, error) {
+	c.About(in.RepositoryName, in.UploadId)
+	if err := s.elsewhere(in.RepositoryName, in.RegistryId); err != nil {
+		return nil, err
+	}
+	if len(in.LayerDigests) > 1 {
+		return nil, errs.New(errs.ParamInvalid, "%s", problem("layerDigests", "A layer is completed by one digest here"))
+	}
+	d := in.LayerDigests[0]
+	err := s.images.FinishLayer(ctx, c.Caller, in.RepositoryName, in.UploadId, digest.Digest(d))
+	return &CompleteLayerUploadResponse{
+		RegistryId: s.id, RepositoryName: in.RepositoryName, UploadId: in.UploadId, LayerDigest: d,
+	}, err
+}

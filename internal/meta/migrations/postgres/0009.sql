@@ -1,0 +1,5 @@
+-- What ECR's layer uploads ask of an upload's parts, beside their bytes: how many came, how
+-- long the last is, and how many before it were too short.
+ALTER TABLE uploads ADD COLUMN parts BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE uploads ADD COLUMN last_part BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE uploads ADD COLUMN short_parts BIGINT NOT NULL DEFAULT 0;

@@ -1,0 +1,114 @@
+package registry
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
+)
+
+// ECR's limits on the parts of a layer.
+const (
+	MaxParts = 4200
+	MinPart  = 5 << 20 // bytes, of all but the last
+)
+
+// AppendLayerPart adds a part to an upload, as ECR has it: the part says where it begins
+// and ends, and comes whole or not at all. A part that came last, and comes again with
+// the same bytes, is what a client sends that never had its answer: it changes nothing.
+// The Upload is also right, as far as it is known, if there is an error.
+// Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown, UploadUnknown,
+// errs.UploadInvalid while another request writes to it, errs.RangeInvalid for a part that
+// does not begin where the upload ends, errs.SizeInvalid for one of another length than it
+// says, errs.LimitExceeded for one more than MaxParts, errs.StorageFull.
+func (r *Registry) AppendLayerPart(ctx context.Context, c iam.Caller, repo, id string, p Part) (Upload, error) {
+	row, err := r.target(ctx, c, iam.UploadLayerPart, repo, false)
+	if err != nil {
+		return Upload{}, err
+	}
+	s, err := r.openUpload(ctx, row.Name, id)
+	if err != nil {
+		return Upload{}, err
+	}
+	err = s.count(ctx, p)
+	return Upload{id, s.row.Size}, joined(err, s.file.Close())
+}
+
+// count receives a part that counts as one.
+func (s *session) count(ctx context.Context, p Part) error {
+	n, was := p.End-p.Start+1, s.row
+	switch {
+	case n <= 0 || n != p.Length:
+		return errs.New(errs.SizeInvalid, "The part is said to be bytes %d to %d of the layer, and it has %d bytes", p.Start, p.End, p.Length)
+	case was.Parts > 0 && p.Start == was.Size-was.LastPart && n == was.LastPart:
+		same, err := s.file.Holds(p.Start, p.Body)
+		if err == nil && !same {
+			err = errs.New(errs.RangeInvalid, "The part begins at byte %d, where another part was received, and the upload goes on at byte %d", p.Start, was.Size)
+		}
+		return err
+	case p.Start != was.Size:
+		return errs.New(errs.RangeInvalid, "The part begins at byte %d, and is not consecutive: the upload goes on at byte %d", p.Start, was.Size)
+	case was.Parts >= MaxParts:
+		return errs.New(errs.LimitExceeded, "A layer can have %d parts, and these have come; send larger ones", MaxParts)
+	}
+	before := s.state()
+	if err := s.receive(ctx, p); err != nil {
+		return joined(err, s.rewind(ctx, before))
+	}
+	if was.Parts > 0 && was.LastPart < MinPart {
+		s.row.ShortParts++
+	}
+	s.row.Parts, s.row.LastPart = was.Parts+1, n
+	return s.save(ctx)
+}
+
+// FinishLayer makes an upload a blob of its repository, as ECR has it. An upload of what
+// the repository has already ends with it. Errors: errs.Denied, Unauthenticated,
+// NameInvalid, RepoUnknown, UploadUnknown, errs.UploadInvalid while another request writes
+// to it, errs.UploadEmpty, errs.PartTooSmall, errs.DigestInvalid, errs.DigestMismatch,
+// errs.BlobExists.
+func (r *Registry) FinishLayer(ctx context.Context, c iam.Caller, repo, id string, d digest.Digest) error {
+	row, err := r.target(ctx, c, iam.CompleteLayerUpload, repo, false)
+	if err != nil {
+		return err
+	}
+	s, err := r.openUpload(ctx, row.Name, id)
+	if err != nil {
+		return err
+	}
+	switch {
+	case s.row.Size == 0:
+		err = errs.New(errs.UploadEmpty, "The upload with id '%s' in the repository with name '%s' in registry with id '%s' cannot be completed because it does not have any parts", id, repo, r.id)
+	case s.row.ShortParts > 0:
+		err = errs.New(errs.PartTooSmall, "The upload with id '%s' has parts of less than %d bytes that are not its last; begin it again with larger ones", id, MinPart)
+	default:
+		err = s.verify(ctx, d, s.state())
+	}
+	if err == nil {
+		err = r.already(ctx, row.Name, s, d)
+	}
+	if err == nil {
+		err = r.commit(ctx, row.Name, s.file)
+	}
+	if err == nil {
+		return nil
+	}
+	return joined(err, s.file.Close())
+}
+
+// already ends an upload of a blob that its repository has, with errs.BlobExists.
+func (r *Registry) already(ctx context.Context, repo string, s *session, d digest.Digest) error {
+	b, err := r.db.Blob(ctx, repo, d)
+	if err != nil || !b.Held || !b.Linked {
+		return err
+	}
+	r.db.Touch(repo, "", d, time.Now()) // it is what the client goes on with
+	if err := r.db.DeleteUpload(ctx, repo, s.row.ID); err != nil {
+		return err
+	}
+	err = errs.New(errs.BlobExists, "The layer with digest '%s' already exists in the repository with name '%s' in registry with id '%s'", d, repo, r.id)
+	return joined(err, s.file.Abort())
+}
