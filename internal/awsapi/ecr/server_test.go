@@ -26,12 +26,15 @@ import (
 	"github.com/weir-registry/weir/internal/auth"
 	"github.com/weir-registry/weir/internal/awsapi"
 	"github.com/weir-registry/weir/internal/awsapi/ecr"
+	"github.com/weir-registry/weir/internal/blob"
+	"github.com/weir-registry/weir/internal/blob/disk"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/registry"
 	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/seal"
+	"github.com/weir-registry/weir/internal/vfs"
 	"github.com/weir-registry/weir/internal/vfs/vfstest"
 )
 
@@ -76,9 +79,16 @@ func start(t *testing.T, o ecr.Options, service func(ecr.Options) awsapi.Service
 	if real {
 		service = ecr.Service
 		rules, _ := rule.NewSet(nil)
-		cache := pullthrough.New(pullthrough.Options{Index: s.db})
+		dir, err := vfs.OpenDir(t.TempDir())
+		must(err)
+		t.Cleanup(func() { dir.Close() })
+		store, err := disk.Open(dir)
+		must(err)
+		uploads, err := blob.OpenUploads(blob.UploadsOptions{FS: dir, Dir: "uploads", KeepFree: func(int64) int64 { return 0 }})
+		must(err)
+		cache := pullthrough.New(pullthrough.Options{Index: s.db, Store: store})
 		t.Cleanup(cache.Close)
-		o.Registry = registry.New(registry.Options{ID: o.ID, Region: o.Region, Rules: rules, DB: s.db, Cache: cache})
+		o.Registry = registry.New(registry.Options{ID: o.ID, Region: o.Region, Rules: rules, DB: s.db, Cache: cache, Store: store, Uploads: uploads})
 		o.Admin, err = admin.New(t.Context(), admin.Options{
 			DB: s.db, Keys: s.keys, ID: o.ID, Region: o.Region,
 			Declared:        []rule.Rule{{Prefix: "declared", Kind: rule.Quay, Upstream: "quay.io", Credential: "of-the-file"}},
