@@ -25,6 +25,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/seal"
@@ -70,6 +71,7 @@ type Admin struct {
 	turn  chan struct{} // holds one: the right to change rules, templates and settings
 
 	templates atomic.Pointer[rule.Templates]
+	settings  atomic.Pointer[rule.Settings]
 
 	mu     sync.Mutex
 	parsed map[string]parsedPolicies // by principal
@@ -114,6 +116,21 @@ func (a *Admin) now() time.Time { return a.o.Now().UTC().Truncate(time.Microseco
 
 // anything is the resource of actions that are on nothing in particular.
 const anything = "*"
+
+// may returns nil if c may do an action of ECR's that is on nothing in particular, by the
+// policies of the caller and of the registry.
+// Errors: errs.Denied, errs.Unauthenticated.
+func (a *Admin) may(ctx context.Context, c iam.Caller, action string) error {
+	all, err := a.o.DB.RegistryPolicy(ctx)
+	if err != nil {
+		return err
+	}
+	q := iam.Request{Action: action, Resource: anything}
+	if a.settings.Load().Decides(action) {
+		q.Registry = all.Policy
+	}
+	return c.May(q)
+}
 
 // page is how many rows to ask for, to know whether there are more than limit.
 func page(limit int) int {

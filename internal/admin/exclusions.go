@@ -20,7 +20,7 @@ var principal = regexp.MustCompile(`^arn:aws(-[a-z]+)*:iam::[0-9]{12}:(role|user
 // on, and returns since when. Action: ecr:RegisterPullTimeUpdateExclusion.
 // Errors: errs.ParamInvalid, errs.SettingExists, errs.LimitExceeded.
 func (a *Admin) RegisterExclusion(ctx context.Context, c iam.Caller, arn string) (time.Time, error) {
-	if err := c.Allowed("ecr:RegisterPullTimeUpdateExclusion", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:RegisterPullTimeUpdateExclusion"); err != nil {
 		return time.Time{}, err
 	}
 	if err := checkPrincipal(arn); err != nil {
@@ -46,7 +46,7 @@ func (a *Admin) RegisterExclusion(ctx context.Context, c iam.Caller, arn string)
 // Action: ecr:DeregisterPullTimeUpdateExclusion.
 // Errors: errs.ParamInvalid, errs.SettingUnknown.
 func (a *Admin) DeregisterExclusion(ctx context.Context, c iam.Caller, arn string) error {
-	if err := c.Allowed("ecr:DeregisterPullTimeUpdateExclusion", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:DeregisterPullTimeUpdateExclusion"); err != nil {
 		return err
 	}
 	if err := checkPrincipal(arn); err != nil {
@@ -64,7 +64,7 @@ func (a *Admin) DeregisterExclusion(ctx context.Context, c iam.Caller, arn strin
 // order, and the one to go on after, "" at the end; a limit under 1 is none.
 // Action: ecr:ListPullTimeUpdateExclusions.
 func (a *Admin) Exclusions(ctx context.Context, c iam.Caller, after string, limit int) (arns []string, nextAfter string, err error) {
-	if err := c.Allowed("ecr:ListPullTimeUpdateExclusions", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:ListPullTimeUpdateExclusions"); err != nil {
 		return nil, "", err
 	}
 	all, err := a.o.DB.Settings(ctx, meta.ExclusionSetting, after, page(limit))

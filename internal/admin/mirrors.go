@@ -10,8 +10,8 @@ import (
 // Mirrors returns the host names under which the registry stands in for an upstream, with
 // a rule's prefix or an upstream host for each. They are the configuration's.
 // Action: ecr:DescribePullThroughCacheRules.
-func (a *Admin) Mirrors(_ context.Context, c iam.Caller) (map[string]string, error) {
-	if err := c.Allowed("ecr:DescribePullThroughCacheRules", anything); err != nil {
+func (a *Admin) Mirrors(ctx context.Context, c iam.Caller) (map[string]string, error) {
+	if err := a.may(ctx, c, "ecr:DescribePullThroughCacheRules"); err != nil {
 		return nil, err
 	}
 	return maps.Clone(a.o.Mirrors), nil

@@ -21,7 +21,7 @@ const maxRules = 50
 // Errors: errs.ParamInvalid, errs.UnsupportedUpstream, errs.SecretUnknown (the
 // credential), errs.RuleExists, errs.LimitExceeded.
 func (a *Admin) CreateRule(ctx context.Context, c iam.Caller, in RuleInput) (*rule.Rule, error) {
-	if err := c.Allowed("ecr:CreatePullThroughCacheRule", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:CreatePullThroughCacheRule"); err != nil {
 		return nil, err
 	}
 	r, err := a.newRule(in)
@@ -58,7 +58,7 @@ func (a *Admin) CreateRule(ctx context.Context, c iam.Caller, in RuleInput) (*ru
 // Action: ecr:DescribePullThroughCacheRules. Errors: errs.RuleUnknown for a prefix
 // among prefixes that has no rule.
 func (a *Admin) Rules(ctx context.Context, c iam.Caller, prefixes []string, after string, limit int) (rules []*rule.Rule, nextAfter string, err error) {
-	if err := c.Allowed("ecr:DescribePullThroughCacheRules", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:DescribePullThroughCacheRules"); err != nil {
 		return nil, "", err
 	}
 	all := a.RuleSet().Rules()
@@ -85,7 +85,7 @@ func (a *Admin) Rules(ctx context.Context, c iam.Caller, prefixes []string, afte
 // errs.UnsupportedUpstream (no credential where ECR wants one), errs.Conflict for a
 // rule of the configuration.
 func (a *Admin) UpdateRule(ctx context.Context, c iam.Caller, prefix, credential, customRole string) (*rule.Rule, error) {
-	if err := c.Allowed("ecr:UpdatePullThroughCacheRule", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:UpdatePullThroughCacheRule"); err != nil {
 		return nil, err
 	}
 	r, err := a.changeable(prefix)
@@ -121,7 +121,7 @@ func (a *Admin) UpdateRule(ctx context.Context, c iam.Caller, prefix, credential
 // Action: ecr:DeletePullThroughCacheRule. Errors: errs.RuleUnknown, errs.Conflict for a
 // rule of the configuration.
 func (a *Admin) DeleteRule(ctx context.Context, c iam.Caller, prefix string) (*rule.Rule, error) {
-	if err := c.Allowed("ecr:DeletePullThroughCacheRule", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:DeletePullThroughCacheRule"); err != nil {
 		return nil, err
 	}
 	r, err := a.changeable(prefix)
@@ -149,7 +149,7 @@ func (a *Admin) DeleteRule(ctx context.Context, c iam.Caller, prefix string) (*r
 // is wrong, in words for people; "" is valid.
 // Action: ecr:ValidatePullThroughCacheRule. Errors: errs.RuleUnknown.
 func (a *Admin) ValidateRule(ctx context.Context, c iam.Caller, prefix string) (r *rule.Rule, failure string, err error) {
-	if err := c.Allowed("ecr:ValidatePullThroughCacheRule", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:ValidatePullThroughCacheRule"); err != nil {
 		return nil, "", err
 	}
 	if r, err = a.rule(prefix); err != nil {

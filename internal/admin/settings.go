@@ -34,7 +34,7 @@ const maxWildcards = 4
 // is rule.ScanningBasic. Action: ecr:PutRegistryScanningConfiguration.
 // Errors: errs.ParamInvalid.
 func (a *Admin) PutScanning(ctx context.Context, c iam.Caller, s rule.Scanning) (rule.Scanning, error) {
-	if err := c.Allowed("ecr:PutRegistryScanningConfiguration", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:PutRegistryScanningConfiguration"); err != nil {
 		return rule.Scanning{}, err
 	}
 	if s.Type == "" {
@@ -70,7 +70,7 @@ func checkScanning(s rule.Scanning) error {
 // Scanning returns the registry's scanning configuration.
 // Action: ecr:GetRegistryScanningConfiguration.
 func (a *Admin) Scanning(ctx context.Context, c iam.Caller) (rule.Scanning, error) {
-	if err := c.Allowed("ecr:GetRegistryScanningConfiguration", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:GetRegistryScanningConfiguration"); err != nil {
 		return rule.Scanning{}, err
 	}
 	return a.scanning(ctx)
@@ -92,7 +92,7 @@ type SigningRule struct {
 // PutSigning replaces the registry's signing configuration. It is kept, and nothing here
 // signs. Action: ecr:PutSigningConfiguration.
 func (a *Admin) PutSigning(ctx context.Context, c iam.Caller, rules []SigningRule) error {
-	if err := c.Allowed("ecr:PutSigningConfiguration", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:PutSigningConfiguration"); err != nil {
 		return err
 	}
 	return a.putSetting(ctx, meta.SigningSetting, meta.SettingName, rules)
@@ -101,7 +101,7 @@ func (a *Admin) PutSigning(ctx context.Context, c iam.Caller, rules []SigningRul
 // Signing returns the registry's signing configuration.
 // Action: ecr:GetSigningConfiguration. Errors: errs.SettingUnknown.
 func (a *Admin) Signing(ctx context.Context, c iam.Caller) ([]SigningRule, error) {
-	if err := c.Allowed("ecr:GetSigningConfiguration", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:GetSigningConfiguration"); err != nil {
 		return nil, err
 	}
 	var rules []SigningRule
@@ -115,7 +115,7 @@ func (a *Admin) Signing(ctx context.Context, c iam.Caller) ([]SigningRule, error
 // DeleteSigning removes the registry's signing configuration and returns it.
 // Action: ecr:DeleteSigningConfiguration. Errors: errs.SettingUnknown.
 func (a *Admin) DeleteSigning(ctx context.Context, c iam.Caller) ([]SigningRule, error) {
-	if err := c.Allowed("ecr:DeleteSigningConfiguration", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:DeleteSigningConfiguration"); err != nil {
 		return nil, err
 	}
 	var rules []SigningRule
@@ -138,7 +138,7 @@ func (a *Admin) noSigning() error {
 // AccountSetting returns what an account setting is. Action: ecr:GetAccountSetting.
 // Errors: errs.ParamInvalid for a name that ECR has not.
 func (a *Admin) AccountSetting(ctx context.Context, c iam.Caller, name string) (string, error) {
-	if err := c.Allowed("ecr:GetAccountSetting", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:GetAccountSetting"); err != nil {
 		return "", err
 	}
 	if err := checkAccountSetting(name); err != nil {
@@ -151,7 +151,7 @@ func (a *Admin) AccountSetting(ctx context.Context, c iam.Caller, name string) (
 // PutAccountSetting changes an account setting. Action: ecr:PutAccountSetting.
 // Errors: errs.ParamInvalid for a name or value that ECR has not.
 func (a *Admin) PutAccountSetting(ctx context.Context, c iam.Caller, name, value string) error {
-	if err := c.Allowed("ecr:PutAccountSetting", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:PutAccountSetting"); err != nil {
 		return err
 	}
 	if err := checkAccountSetting(name); err != nil {
@@ -245,6 +245,7 @@ func (a *Admin) loadSettings(ctx context.Context) error {
 	for _, e := range exclusions {
 		s.Unnoted = append(s.Unnoted, e.Name)
 	}
+	a.settings.Store(s)
 	a.o.SettingsChanged(s)
 	return nil
 }

@@ -42,7 +42,7 @@ const (
 // Errors: errs.ParamInvalid, errs.Unsupported, errs.TagInvalid and errs.LimitExceeded
 // (resource tags), errs.TemplateExists.
 func (a *Admin) CreateTemplate(ctx context.Context, c iam.Caller, in TemplateInput) (*rule.Template, error) {
-	if err := c.Allowed("ecr:CreateRepositoryCreationTemplate", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:CreateRepositoryCreationTemplate"); err != nil {
 		return nil, err
 	}
 	t := &rule.Template{Prefix: bare(in.Prefix), Mutability: rule.Mutable}
@@ -78,7 +78,7 @@ func (a *Admin) CreateTemplate(ctx context.Context, c iam.Caller, in TemplateInp
 // prefixes it returns those of them that have one, and after and limit do not count.
 // Action: ecr:DescribeRepositoryCreationTemplates.
 func (a *Admin) Templates(ctx context.Context, c iam.Caller, prefixes []string, after string, limit int) (templates []*rule.Template, nextAfter string, err error) {
-	if err := c.Allowed("ecr:DescribeRepositoryCreationTemplates", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:DescribeRepositoryCreationTemplates"); err != nil {
 		return nil, "", err
 	}
 	all := a.templates.Load().List()
@@ -100,7 +100,7 @@ func (a *Admin) Templates(ctx context.Context, c iam.Caller, prefixes []string, 
 // Action: ecr:UpdateRepositoryCreationTemplate. Errors: errs.TemplateUnknown,
 // errs.Conflict for a template of the configuration, and as CreateTemplate.
 func (a *Admin) UpdateTemplate(ctx context.Context, c iam.Caller, in TemplateInput) (*rule.Template, error) {
-	if err := c.Allowed("ecr:UpdateRepositoryCreationTemplate", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:UpdateRepositoryCreationTemplate"); err != nil {
 		return nil, err
 	}
 	var updated *rule.Template
@@ -122,7 +122,7 @@ func (a *Admin) UpdateTemplate(ctx context.Context, c iam.Caller, in TemplateInp
 // Action: ecr:DeleteRepositoryCreationTemplate. Errors: errs.TemplateUnknown,
 // errs.Conflict for a template of the configuration.
 func (a *Admin) DeleteTemplate(ctx context.Context, c iam.Caller, prefix string) (*rule.Template, error) {
-	if err := c.Allowed("ecr:DeleteRepositoryCreationTemplate", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:DeleteRepositoryCreationTemplate"); err != nil {
 		return nil, err
 	}
 	var deleted *rule.Template

@@ -81,7 +81,10 @@ func (r *Registry) permit(ctx context.Context, c iam.Caller, q iam.Request, p pl
 // permitBy is permit by the registry's policy all. Every decision on a repository is made
 // here, by the policies of the caller, of the repository and of the registry.
 func (r *Registry) permitBy(c iam.Caller, q iam.Request, p place, all meta.RegistryPolicy) error {
-	q.Resource, q.Repository, q.Registry, q.Tags = r.ARN(p.name), p.access.Policy, all.Policy, p.access.Tags
+	q.Resource, q.Repository, q.Tags = r.ARN(p.name), p.access.Policy, p.access.Tags
+	if r.settings.Load().Decides(q.Action) {
+		q.Registry = all.Policy
+	}
 	if err := c.May(q); err != nil {
 		return err
 	}
@@ -99,7 +102,11 @@ func (r *Registry) overall(ctx context.Context, c iam.Caller, action, resource s
 	if err != nil {
 		return err
 	}
-	return c.May(iam.Request{Action: action, Resource: resource, Registry: all.Policy})
+	q := iam.Request{Action: action, Resource: resource}
+	if r.settings.Load().Decides(action) {
+		q.Registry = all.Policy
+	}
+	return c.May(q)
 }
 
 // tagKeys are the condition keys of a request that gives tags, or takes away those with

@@ -15,6 +15,15 @@ type Settings struct {
 	Unnoted  []string // ARNs of the principals whose pulls change no pull time, in order
 }
 
+// Decides says whether the registry's policy counts for an action, of a request for it or
+// for a repository.
+func (s *Settings) Decides(action string) bool {
+	if s == nil || !s.OldScope {
+		return true
+	}
+	return action == "ecr:ReplicateImage" || action == "ecr:BatchImportUpstreamImage" || action == "ecr:CreateRepository"
+}
+
 // Notes says whether a pull by the principal with an ARN changes pull times.
 func (s *Settings) Notes(arn string) bool {
 	if s == nil {

@@ -25,8 +25,11 @@ var meaningful = map[string]map[string]any{
 	"DescribeImageScanFindings":  {"imageId": map[string]any{"imageTag": "v1"}},
 	"DescribeImageSigningStatus": {"imageId": map[string]any{"imageTag": "v1"}},
 	"StartImageScan":             {"imageId": map[string]any{"imageTag": "v1"}},
-	"GetAccountSetting":          {"name": "BLOB_MOUNTING"},
-	"PutAccountSetting":          {"name": "BLOB_MOUNTING", "value": "ENABLED"},
+	"SetRepositoryPolicy":        {"policyText": anyone},
+	"PutRegistryPolicy":          {"policyText": anyone},
+
+	"GetAccountSetting": {"name": "BLOB_MOUNTING"},
+	"PutAccountSetting": {"name": "BLOB_MOUNTING", "value": "ENABLED"},
 }
 
 // call is an input of an operation that gets past all that is looked at before

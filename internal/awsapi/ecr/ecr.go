@@ -65,6 +65,12 @@ type images interface {
 	ResourceTags(ctx context.Context, c iam.Caller, repo string) ([]rule.ResourceTag, error)
 	TagResource(ctx context.Context, c iam.Caller, repo string, tags []rule.ResourceTag) error
 	UntagResource(ctx context.Context, c iam.Caller, repo string, keys []string) error
+	SetRepositoryPolicy(ctx context.Context, c iam.Caller, repo, text string, force bool) (registry.Policy, error)
+	RepositoryPolicy(ctx context.Context, c iam.Caller, repo string) (registry.Policy, error)
+	DeleteRepositoryPolicy(ctx context.Context, c iam.Caller, repo string) (registry.Policy, error)
+	PutRegistryPolicy(ctx context.Context, c iam.Caller, text string) error
+	RegistryPolicy(ctx context.Context, c iam.Caller) (string, error)
+	DeleteRegistryPolicy(ctx context.Context, c iam.Caller) (string, error)
 	ImageIDs(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after registry.ImageID, limit int) (ids []registry.ImageID, next registry.ImageID, err error)
 	Images(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after digest.Digest, limit int) (images []registry.Image, next digest.Digest, err error)
 	Referrers(ctx context.Context, c iam.Caller, repo string, q registry.ReferrerQuery) (*registry.ReferrerList, error)
@@ -150,6 +156,13 @@ func (s *service) built() map[string]handler {
 		"ListTagsForResource":   handle(s.listTags, nil),
 		"TagResource":           handle(s.tagResource, tagFailures),
 		"UntagResource":         handle(s.untagResource, nil),
+
+		"SetRepositoryPolicy":    handle(s.setPolicy, nil),
+		"GetRepositoryPolicy":    handle(s.getPolicy, repositoryPolicyFailures),
+		"DeleteRepositoryPolicy": handle(s.deletePolicy, repositoryPolicyFailures),
+		"PutRegistryPolicy":      handle(s.putRegistryPolicy, nil),
+		"GetRegistryPolicy":      handle(s.getRegistryPolicy, registryPolicyFailures),
+		"DeleteRegistryPolicy":   handle(s.deleteRegistryPolicy, registryPolicyFailures),
 
 		"PutRegistryScanningConfiguration":        handle(s.putScanning, nil),
 		"GetRegistryScanningConfiguration":        handle(s.getScanning, nil),

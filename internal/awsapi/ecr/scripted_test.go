@@ -99,6 +99,26 @@ func (s *script) TagResource(context.Context, iam.Caller, string, []rule.Resourc
 
 func (s *script) UntagResource(context.Context, iam.Caller, string, []string) error { return s.err }
 
+func (s *script) SetRepositoryPolicy(context.Context, iam.Caller, string, string, bool) (registry.Policy, error) {
+	return registry.Policy{}, s.err
+}
+
+func (s *script) RepositoryPolicy(context.Context, iam.Caller, string) (registry.Policy, error) {
+	return registry.Policy{}, s.err
+}
+
+func (s *script) DeleteRepositoryPolicy(context.Context, iam.Caller, string) (registry.Policy, error) {
+	return registry.Policy{}, s.err
+}
+
+func (s *script) PutRegistryPolicy(context.Context, iam.Caller, string) error { return s.err }
+
+func (s *script) RegistryPolicy(context.Context, iam.Caller) (string, error) { return "", s.err }
+
+func (s *script) DeleteRegistryPolicy(context.Context, iam.Caller) (string, error) {
+	return "", s.err
+}
+
 func (s *script) DeleteImages(context.Context, iam.Caller, string, []registry.ImageID) ([]registry.ImageID, []registry.ImageFailure, error) {
 	return nil, nil, s.err
 }
