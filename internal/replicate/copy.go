@@ -241,11 +241,11 @@ func (k *copying) elsewhere(ctx context.Context, d digest.Digest) (string, error
 		if repo == k.c.Repository || !slices.Contains(rules.Of(repo), k.c.To) {
 			continue
 		}
-		own, err := k.r.o.DB.IsOwn(ctx, repo)
+		access, err := k.r.o.DB.Access(ctx, repo)
 		if err != nil {
 			return "", err
 		}
-		if own {
+		if access.Kind == meta.Own {
 			return k.d.name(repo), nil
 		}
 	}
