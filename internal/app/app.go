@@ -132,6 +132,10 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	if err := w.openRegistry(ctx); err != nil {
 		return nil, err
 	}
+	tell, err := w.openEvents(o.Version)
+	if err != nil {
+		return nil, err
+	}
 	ups, err := newUpstreams(c, o.Version, w.log)
 	if err != nil {
 		return nil, err
@@ -143,6 +147,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Spools:   spools,
 		Upstream: ups.of,
 		Login:    ups.login,
+		Imported: tell.imported,
 		HeldOnly: c.HeldOnly,
 		Wait:     time.Duration(c.Timeouts.Wait),
 		Check:    time.Duration(c.Timeouts.Check),
@@ -162,7 +167,9 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		DB:      w.db,
 		Store:   w.store,
 		Uploads: uploads,
+		Changed: tell.changed,
 	})
+	tell.arn = reg.ARN
 
 	keys, err := seal.Open(w.dir, "keys")
 	if err != nil {
@@ -201,6 +208,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Disk:      w.dir.Space,
 		KeepFree:  c.Storage.KeepFree.Of,
 		Swept:     w.swept,
+		Events:    tell.delivered,
 		Expires:   w.expires(),
 	})
 	w.oci = ociapi.New(reg, who, w.names, w.log, func(rw *httpx.ResponseWriter) {

@@ -83,6 +83,7 @@ func (k *checker) config() {
 	k.templates()
 	k.upstreams()
 	k.mirrors()
+	k.events()
 	for _, d := range []struct {
 		key string
 		is  Duration

@@ -88,6 +88,8 @@ type Config struct {
 	// How long weir waits, and for what.
 	Timeouts Timeouts `yaml:"timeouts"`
 
+	// Who is told what happens here: ECR's events as JSON (docs/events.md).
+	Events Events `yaml:"events"`
 	// The log, on standard error.
 	Log Log `yaml:"log"`
 
@@ -321,6 +323,32 @@ type Timeouts struct {
 
 	// How long bodies that are being sent may go on after weir was told to end.
 	Shutdown Duration `yaml:"shutdown"`
+}
+
+// Events says who is told of what happens.
+type Events struct {
+	// A file to which every event is appended as a line of JSON, in a folder that is
+	// there; `-` is weir's own log. A file that was moved away or removed is made
+	// anew, so that logrotate needs to tell nobody.
+	Log string `yaml:"log"`
+	// URLs to which events are sent.
+	Webhooks []Webhook `yaml:"webhooks"`
+}
+
+// Webhook is one of them.
+type Webhook struct {
+	// An http or https URL that takes a POST with an event as its body. The proxy of
+	// the environment (HTTPS_PROXY, NO_PROXY) counts; redirects are not followed.
+	// Required.
+	URL string `yaml:"url"`
+	// A file with the secret that requests are signed with, of at least 16 bytes;
+	// line breaks at its end do not count. It is read at the start. Required.
+	SecretFile string `yaml:"secret_file"`
+	// The events that are sent: ECR Image Action, ECR Referrer Action, ECR Pull
+	// Through Cache Action. Left out, all are.
+	Types []string `yaml:"types"`
+	// PEM file with certificates to trust for it, beside the machine's own.
+	CAFile string `yaml:"ca_file"`
 }
 
 // Log is the log.

@@ -60,7 +60,7 @@ func TestFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Data, c.Registry, c.TrustedProxies, c.Storage.KeepFree.Of(1), time.Duration(c.Timeouts.Shutdown), c.Credentials}
+	got := []any{c.Data, c.Registry, c.TrustedProxies, c.Storage.KeepFree.Of(1), time.Duration(c.Timeouts.Shutdown), c.Credentials, c.Events}
 	want := []any{
 		"testdata/good/data",
 		config.Registry{ID: "012345678901", Region: "here", Host: "weir.example:5000"},
@@ -71,6 +71,13 @@ func TestFull(t *testing.T) {
 			"hub": {Username: "u", PasswordFile: "testdata/files/password"},
 			"q":   {File: "testdata/files/secret.json"},
 		},
+		config.Events{Log: "testdata/good/events.json", Webhooks: []config.Webhook{
+			{URL: "https://hooks.example/x?y=z", SecretFile: "testdata/files/hook-secret", Types: []string{"ECR Image Action"}},
+			{URL: "http://127.0.0.1:8080", SecretFile: "testdata/files/hook-secret"},
+		}},
+	}
+	if secret, err := c.Events.Webhooks[0].Secret(); err != nil || string(secret) != "0123456789abcdef" {
+		t.Errorf("secret of a webhook: %q, %v", secret, err)
 	}
 	prefixes := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 	if diff := cmp.Diff(want, got, prefixes); diff != "" {

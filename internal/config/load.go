@@ -126,6 +126,13 @@ func (c *Config) resolve(dir string, data bool) {
 	}
 	abs(&c.TLS.CertFile)
 	abs(&c.TLS.KeyFile)
+	if c.Events.Log != "-" {
+		abs(&c.Events.Log)
+	}
+	for i := range c.Events.Webhooks {
+		abs(&c.Events.Webhooks[i].SecretFile)
+		abs(&c.Events.Webhooks[i].CAFile)
+	}
 	for name, cred := range c.Credentials {
 		abs(&cred.File)
 		abs(&cred.PasswordFile)

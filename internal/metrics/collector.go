@@ -15,6 +15,7 @@ type collector struct {
 	ingests, spools, spoolBytes           *prometheus.Desc
 	free, size, keep, expires             *prometheus.Desc
 	sweptBlobs, sweptBytes, sweptLast     *prometheus.Desc
+	events, eventsFailed, eventsWaiting   *prometheus.Desc // by sink
 }
 
 func newCollector(s Sources) *collector {
@@ -38,6 +39,9 @@ func newCollector(s Sources) *collector {
 	c.free = desc("disk_free_bytes", "Room that is left on the data folder's file system.")
 	c.size = desc("disk_size_bytes", "Size of the data folder's file system.")
 	c.keep = desc("disk_keep_free_bytes", "Room that blobs on their way in leave free (storage.keep_free).")
+	c.events = desc("events_total", "Events that were delivered to the log or a webhook, or lost to it.", "sink", "result")
+	c.eventsFailed = desc("event_failures_total", "Attempts to deliver an event that failed.", "sink")
+	c.eventsWaiting = desc("events_waiting", "Events that wait to be delivered.", "sink")
 	c.sweptBlobs = desc("swept_blobs_total", "Blobs that the sweep removed, because nothing needed them.")
 	c.sweptBytes = desc("swept_bytes_total", "Bytes of the blobs that the sweep removed.")
 	c.sweptLast = desc("sweep_last_timestamp_seconds", "When a sweep last came to its end without an error.")
@@ -97,6 +101,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	count(c.sweptBytes, uint64(swept.Bytes))
 	if !swept.Last.IsZero() {
 		gauge(c.sweptLast, float64(swept.Last.UnixMilli())/1000)
+	}
+	for _, e := range c.Events() {
+		count(c.events, e.Sent, e.Sink, "sent")
+		count(c.events, e.Dropped, e.Sink, "lost")
+		count(c.eventsFailed, e.Failed, e.Sink)
+		gauge(c.eventsWaiting, float64(e.Waiting), e.Sink)
 	}
 	if c.Expires != nil {
 		gauge(c.expires, float64(c.Expires().Unix()))

@@ -2,7 +2,7 @@
 // packages count for themselves and know nothing of Prometheus; at a scrape this one
 // asks them what they are at.
 //
-// It guarantees: labels are an upstream's host, a rule's prefix, or words out of a
+// It guarantees: labels are the host of an upstream or a webhook, a rule's prefix, or words out of a
 // short list, never a repository, a tag or a caller, so their number stays small;
 // what is counted for each request looks nothing up. docs/metrics.md has every
 // metric; a test compares.
@@ -28,6 +28,7 @@ type Sources struct {
 	Disk      func() (free, total int64, err error)
 	KeepFree  func(total int64) int64
 	Swept     func() Swept
+	Events    func() []EventSink
 	Expires   func() time.Time // of the TLS certificate; nil: there is none
 }
 
@@ -36,6 +37,13 @@ type Swept struct {
 	Blobs int
 	Bytes int64
 	Last  time.Time // when a sweep last did all it should; zero: none did
+}
+
+// EventSink is what became of the events for one of those who are to have them.
+type EventSink struct {
+	Sink                  string // "log", or a webhook's host
+	Sent, Failed, Dropped uint64
+	Waiting               int
 }
 
 // Metrics are a weir's. It is safe for use by many goroutines.

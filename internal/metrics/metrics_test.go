@@ -39,7 +39,10 @@ func sources() metrics.Sources {
 		Disk:     func() (int64, int64, error) { return 10, 1000, nil },
 		KeepFree: func(total int64) int64 { return total / 10 },
 		Swept:    func() metrics.Swept { return metrics.Swept{Blobs: 3, Bytes: 4096, Last: at} },
-		Expires:  func() time.Time { return at },
+		Events: func() []metrics.EventSink {
+			return []metrics.EventSink{{Sink: "log", Sent: 5}, {Sink: "hooks.test", Sent: 2, Failed: 4, Dropped: 1, Waiting: 3}}
+		},
+		Expires: func() time.Time { return at },
 	}
 }
 
@@ -76,6 +79,14 @@ func TestScrape(t *testing.T) {
 		"weir_disk_free_bytes 10",
 		"weir_disk_keep_free_bytes 100",
 		"weir_disk_size_bytes 1000",
+		`weir_event_failures_total{sink="hooks.test"} 4`,
+		`weir_event_failures_total{sink="log"} 0`,
+		`weir_events_total{result="lost",sink="hooks.test"} 1`,
+		`weir_events_total{result="lost",sink="log"} 0`,
+		`weir_events_total{result="sent",sink="hooks.test"} 2`,
+		`weir_events_total{result="sent",sink="log"} 5`,
+		`weir_events_waiting{sink="hooks.test"} 3`,
+		`weir_events_waiting{sink="log"} 0`,
 		"weir_ingest_active 2",
 		`weir_requests_total{class="1xx"} 0`,
 		`weir_requests_total{class="2xx"} 3`,

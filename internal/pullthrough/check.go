@@ -177,6 +177,7 @@ func (c *Cache) head(ctx context.Context, r *rule.Rule, repo, tag string) (diges
 		return "", err
 	}
 	c.note(r, refKey{r.Prefix, repo, tag}, true, true, err)
+	c.failed(r, repo, ref, err)
 	return desc.Digest, err
 }
 

@@ -258,6 +258,7 @@ func (c *Cache) byDigest(ctx context.Context, s Scope, d digest.Digest) (Answer,
 }
 
 // fetch gets a manifest from the upstream and stores it; tag is what it becomes, if any.
+// What came of it is told to Imported.
 func (c *Cache) fetch(ctx context.Context, r *rule.Rule, repo string, ref oci.Reference, tag string) (*oci.Manifest, error) {
 	if err := c.quotas.exceeded(quotaKey(r), false); err != nil {
 		return nil, err
@@ -272,6 +273,7 @@ func (c *Cache) fetch(ctx context.Context, r *rule.Rule, repo string, ref oci.Re
 	}
 	if err = timedOut(err, r); err != nil {
 		c.note(r, key, true, false, err)
+		c.failed(r, repo, ref, err)
 		return nil, err
 	}
 	c.note(r, key, true, false, nil)
@@ -279,12 +281,24 @@ func (c *Cache) fetch(ctx context.Context, r *rule.Rule, repo string, ref oci.Re
 	// What the upstream sent is stored even if the check's own time is over.
 	moved, err := c.Index.PutManifest(context.WithoutCancel(ctx), repo, m, edges, tag, now)
 	if err != nil {
+		c.failed(r, repo, ref, err)
 		return nil, err
+	}
+	if moved || tag == "" {
+		c.Imported(Import{Rule: r, Repository: repo, Reference: ref, Digest: m.Digest})
 	}
 	if moved {
 		c.Logger.Info("tag moved", "repository", repo, "tag", tag, "digest", m.Digest, "upstream", r.Upstream)
 	}
 	return m, nil
+}
+
+// failed tells Imported of a reference that the upstream was asked for in vain. That weir
+// is ending is no failure, nor is a tag that stays because it is immutable.
+func (c *Cache) failed(r *rule.Rule, repo string, ref oci.Reference, err error) {
+	if e := errs.As(err); e != nil && e.Code != errs.TagImmutable {
+		c.Imported(Import{Rule: r, Repository: repo, Reference: ref, Err: e})
+	}
 }
 
 // timedOut gives a deadline of the cache's own the upstream's name.

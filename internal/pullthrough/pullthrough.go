@@ -103,12 +103,26 @@ type Options struct {
 	// credentials do not change.
 	Login func(context.Context, *rule.Rule) string
 
+	// Imported is told what came of each manifest that the upstream was asked for, and
+	// that is new or failed. It returns at once; nil: nobody is told.
+	Imported func(Import)
+
 	HeldOnly    bool          // no upstream is asked, whatever the rules say
 	Wait        time.Duration // how long a client waits for the check of a held tag; 0: 2 s
 	Check       time.Duration // how long a check may take, and a client waits for what is not held; 0: 25 s, as containerd waits 30
 	Stall       time.Duration // an upstream body without a byte for so long is opened again; 0: 30 s
 	Connections int           // blob transfers per upstream host; 0: 16
 	Logger      *slog.Logger  // nil: slog.Default()
+}
+
+// Import is a manifest that an upstream was asked for: one that was not held, or that a
+// tag has moved to.
+type Import struct {
+	Rule       *rule.Rule
+	Repository string
+	Reference  oci.Reference
+	Digest     digest.Digest // "" where it failed
+	Err        error         // an *errs.Error; nil: it is here
 }
 
 // Cache serves rules' repositories. It is safe for use by many goroutines.
@@ -165,6 +179,9 @@ func New(o Options) *Cache {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Imported == nil {
+		o.Imported = func(Import) {}
 	}
 	if o.Login == nil {
 		o.Login = func(context.Context, *rule.Rule) string { return "" }

@@ -129,6 +129,7 @@ func (r *Registry) PutManifest(ctx context.Context, c iam.Caller, repo string, p
 	if err != nil {
 		return Pushed{}, err
 	}
+	r.pushed(row.Name, m, edges, tags)
 	pushed := Pushed{Digest: m.Digest, Tags: tags}
 	for _, e := range edges.List {
 		if e.Kind == oci.EdgeSubject {
@@ -176,9 +177,12 @@ func (r *Registry) DeleteManifest(ctx context.Context, c iam.Caller, repo string
 		return err
 	}
 	if ref.Digest != "" {
-		_, err = r.db.DeleteManifest(ctx, name, ref.Digest, time.Now())
-	} else {
-		_, err = r.db.DeleteTag(ctx, name, ref.Tag, time.Now())
+		_, err = r.deleteImage(ctx, name, ImageID{Digest: ref.Digest})
+		return r.asked(repo, err)
+	}
+	d, err := r.db.DeleteTag(ctx, name, ref.Tag, time.Now())
+	if err == nil {
+		r.deleted(name, ImageID{Digest: d, Tag: ref.Tag})
 	}
 	return r.asked(repo, err)
 }

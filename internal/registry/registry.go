@@ -68,6 +68,10 @@ type Options struct {
 	Store   blob.Store
 	Uploads *blob.Uploads
 
+	// Changed is told of each image that a caller pushed or deleted. It returns at once;
+	// nil: nobody is told.
+	Changed func(ImageChange)
+
 	// SaveEvery is how many bytes of one request of a push may come before they are
 	// made durable: what a crash in the middle of it costs. 0: 256 MiB
 	SaveEvery int64
@@ -81,6 +85,7 @@ type Registry struct {
 	store      blob.Store
 	uploads    *blob.Uploads
 	saveEvery  int64
+	changed    func(ImageChange)
 	rules      atomic.Pointer[rule.Set]
 	templates  atomic.Pointer[rule.Templates]
 	settings   atomic.Pointer[rule.Settings]
@@ -89,6 +94,10 @@ type Registry struct {
 // New returns a Registry.
 func New(o Options) *Registry {
 	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB, store: o.Store, uploads: o.Uploads, saveEvery: cmp.Or(o.SaveEvery, 256<<20)}
+	r.changed = o.Changed
+	if r.changed == nil {
+		r.changed = func(ImageChange) {}
+	}
 	r.rules.Store(o.Rules)
 	r.settings.Store(&rule.Settings{})
 	r.db.NewRepositories(r.fresh)

@@ -216,7 +216,7 @@ func (r *Registry) DeleteImages(ctx context.Context, c iam.Caller, repo string, 
 	return deleted, failures, nil
 }
 
-// deleteImage deletes one, and returns the names that are gone with it.
+// deleteImage deletes one, tells of it, and returns the names that are gone with it.
 func (r *Registry) deleteImage(ctx context.Context, repo string, id ImageID) ([]ImageID, error) {
 	if id.Tag != "" {
 		if _, err := oci.ParseTag(id.Tag); err != nil {
@@ -231,19 +231,25 @@ func (r *Registry) deleteImage(ctx context.Context, repo string, id ImageID) ([]
 	switch {
 	case id.Tag != "":
 		d, err := r.db.DeleteTagged(ctx, repo, id.Tag, id.Digest, time.Now())
-		return []ImageID{{Digest: d, Tag: id.Tag}}, err
+		if err != nil {
+			return nil, err
+		}
+		return r.deleted(repo, ImageID{Digest: d, Tag: id.Tag}), nil
 	case id.Digest == "":
 		return nil, errs.New(errs.ParamInvalid, "Invalid request parameters: both tag and digest cannot be null")
 	}
 	tags, err := r.db.DeleteManifest(ctx, repo, id.Digest, time.Now())
-	if err != nil || len(tags) == 0 {
-		return []ImageID{{Digest: id.Digest}}, err
+	if err != nil {
+		return nil, err
+	}
+	if len(tags) == 0 {
+		return r.deleted(repo, ImageID{Digest: id.Digest}), nil
 	}
 	var gone []ImageID
 	for _, tag := range tags {
 		gone = append(gone, ImageID{Digest: id.Digest, Tag: tag})
 	}
-	return gone, nil
+	return r.deleted(repo, gone...), nil
 }
 
 // Layers tells of blobs whether the repository has them, without asking an upstream:

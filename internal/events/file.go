@@ -1,0 +1,61 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+)
+
+// file appends events to a file, one line each. A file that was moved away, or removed,
+// is left, and another one of its name is made.
+type file struct {
+	path string
+	f    *os.File
+	torn bool // the last line has no end
+}
+
+func (f *file) append(_ context.Context, m message) error {
+	if err := f.open(); err != nil {
+		return err
+	}
+	line := append(append([]byte(nil), m.body...), '\n')
+	if f.torn {
+		line = append([]byte{'\n'}, line...)
+	}
+	n, err := f.f.Write(line)
+	f.torn = err != nil && (n > 0 || f.torn)
+	return err
+}
+
+// open makes f.f the file that has the name now.
+func (f *file) open() error {
+	if f.f != nil {
+		mine, err := f.f.Stat()
+		if err != nil {
+			return err
+		}
+		now, err := os.Stat(f.path)
+		if err == nil && os.SameFile(mine, now) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		f.close()
+	}
+	opened, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	f.f, f.torn = opened, false
+	return nil
+}
+
+// close gives up the file; each line is in it when append has returned.
+func (f *file) close() {
+	if f.f != nil {
+		_ = f.f.Close()
+		f.f = nil
+	}
+}
