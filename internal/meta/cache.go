@@ -33,6 +33,7 @@ type forget struct {
 
 	manifests []digestKey
 	links     []digestKey
+	archived  []digestKey
 
 	keys     []string
 	users    []string
@@ -60,6 +61,7 @@ type caches struct {
 	repos     lru[string, Repository]
 	access    lru[string, Access]
 	registry  lru[struct{}, RegistryPolicy]
+	archived  lru[digestKey, bool] // of repositories with an archive
 }
 
 func (c *caches) open(alone bool) {
@@ -73,6 +75,7 @@ func (c *caches) open(alone bool) {
 	c.repos.limit = maxRepos
 	c.access.limit = maxRows
 	c.registry.limit = 1
+	c.archived.limit = maxRows
 }
 
 // apply makes the cache right after a commit.
@@ -84,6 +87,7 @@ func (c *caches) apply(f forget) {
 		c.tags.clear()
 		c.manifests.clear()
 		c.links.clear()
+		c.archived.clear()
 	}
 	for _, k := range f.tags {
 		c.tags.remove(k)
@@ -96,6 +100,9 @@ func (c *caches) apply(f forget) {
 	}
 	for _, k := range f.links {
 		c.links.remove(k)
+	}
+	for _, k := range f.archived {
+		c.archived.remove(k)
 	}
 	for _, k := range f.keys {
 		c.keys.remove(k)
@@ -131,6 +138,7 @@ func (c *caches) clear() {
 	c.repos.clear()
 	c.access.clear()
 	c.registry.clear()
+	c.archived.clear()
 }
 
 // remember returns l's value of k, or what load returns, which it keeps at a cost if

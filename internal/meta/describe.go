@@ -22,6 +22,21 @@ const (
 	UntaggedImages Tagged = "untagged"
 )
 
+// Which says which images a list has: those that both are true of. The zero value is
+// all.
+type Which struct {
+	Tagged Tagged
+	Status Status
+}
+
+// columns are what statements have of w.
+func (w Which) columns() (tagged, status string) {
+	if w.Tagged == "" {
+		w.Tagged = AnyImages
+	}
+	return string(w.Tagged), w.Status.column()
+}
+
 // Image is a manifest as it is described.
 type Image struct {
 	Digest    digest.Digest
@@ -37,6 +52,7 @@ type Image struct {
 	Subject    digest.Digest // "": it has none
 	Stored     time.Time
 	Pulled     time.Time // last pull by a client, or when it was stored; see Touch
+	Storage
 }
 
 // ImageID is one name of an image: a digest and one of its tags, "" if it has none.
@@ -49,15 +65,17 @@ type ImageID struct {
 // order of their bytes. What is told of one is of one moment, or of two when it
 // changes meanwhile; a repository that is not there has none.
 // Errors: errs.NameInvalid, errs.ParamInvalid.
-func (db *DB) Images(ctx context.Context, repo string, which Tagged, after digest.Digest, limit int) ([]Image, error) {
+func (db *DB) Images(ctx context.Context, repo string, which Which, after digest.Digest, limit int) ([]Image, error) {
 	if err := checkList(repo, string(after)); err != nil {
 		return nil, err
 	}
-	images, err := list(ctx, db.get(), listImages, []any{repo, string(after), string(which), int64(max(limit, 0))}, scanImage)
-	if err == nil && which == AnyImages {
+	tagged, status := which.columns()
+	images, err := list(ctx, db.get(), listImages, []any{repo, string(after), tagged, int64(max(limit, 0)), status}, scanImage)
+	all := tagged == string(AnyImages) && which.Status == AnyStatus
+	if err == nil && all {
 		err = db.fillImages(ctx, repo, images)
 	}
-	if err == nil && which != AnyImages {
+	if err == nil && !all {
 		// There may be very many that are not asked for between two that are.
 		for i := range images {
 			if err = db.fillImages(ctx, repo, images[i:i+1]); err != nil {
@@ -93,11 +111,12 @@ func (db *DB) Image(ctx context.Context, repo string, d digest.Digest) (Image, e
 // ImageIDs returns up to limit names of a repository's manifests after the name after,
 // by digest, then tag: one for each tag, and one for a manifest that has none.
 // Errors: errs.NameInvalid, errs.ParamInvalid.
-func (db *DB) ImageIDs(ctx context.Context, repo string, which Tagged, after ImageID, limit int) ([]ImageID, error) {
+func (db *DB) ImageIDs(ctx context.Context, repo string, which Which, after ImageID, limit int) ([]ImageID, error) {
 	if err := checkList(repo, string(after.Digest), after.Tag); err != nil {
 		return nil, err
 	}
-	args := []any{repo, string(after.Digest), string(which), after.Tag, int64(max(limit, 0))}
+	tagged, status := which.columns()
+	args := []any{repo, string(after.Digest), tagged, after.Tag, int64(max(limit, 0)), status}
 	ids, err := list(ctx, db.get(), listImageIDs, args, func(rows *sql.Rows) (ImageID, error) {
 		var d, tag string
 		err := rows.Scan(&d, &tag)
@@ -143,7 +162,7 @@ func (db *DB) fillImages(ctx context.Context, repo string, images []Image) error
 	for _, part := range []struct {
 		q    query
 		scan func(*sql.Rows) (digest.Digest, func(*Image), error)
-	}{{listImageTags, scanImageTag}, {listImageEdges, scanImageEdge}, {listImageSizes, scanImageSize}} {
+	}{{listImageTags, scanImageTag}, {listImageEdges, scanImageEdge}, {listImageSizes, scanImageSize}, {listImageStorage, scanImageStorage}} {
 		_, err := list(ctx, db.get(), part.q, between, func(rows *sql.Rows) (struct{}, error) {
 			d, add, err := part.scan(rows)
 			if m := byDigest[d]; err == nil && m != nil {

@@ -81,7 +81,7 @@ func testImages(t *testing.T, o meta.Options) {
 		for limit := 1; limit <= 5; limit++ {
 			var got []meta.Image
 			for after := digest.Digest(""); ; after = got[len(got)-1].Digest {
-				page := must(db.Images(ctx, "r", which, after, limit))(t)
+				page := must(db.Images(ctx, "r", meta.Which{Tagged: which}, after, limit))(t)
 				if got = append(got, page...); len(page) < limit {
 					break
 				}
@@ -94,9 +94,9 @@ func testImages(t *testing.T, o meta.Options) {
 	wantCode(t, "unknown", errs.ManifestUnknown, err)
 	_, err = db.Image(ctx, "r", "sha256:1")
 	wantCode(t, "malformed digest", errs.DigestInvalid, err)
-	_, err = db.Images(ctx, "R", meta.AnyImages, "", 1)
+	_, err = db.Images(ctx, "R", meta.Which{}, "", 1)
 	wantCode(t, "malformed name", errs.NameInvalid, err)
-	diff(t, "no repository, no images", 0, len(must(db.Images(ctx, "none", meta.AnyImages, "", 9))(t)))
+	diff(t, "no repository, no images", 0, len(must(db.Images(ctx, "none", meta.Which{}, "", 9))(t)))
 	db.Touch("r", "1", idx.Digest, at(60))
 	check(t, db.Close())
 	diff(t, "pulled", at(60), must(open(t, o).Image(ctx, "r", idx.Digest))(t).Pulled)
@@ -141,7 +141,7 @@ func testImageIDs(t *testing.T, o meta.Options) {
 		for limit := 1; limit <= 6; limit++ {
 			var got []meta.ImageID
 			for after := (meta.ImageID{}); ; after = got[len(got)-1] {
-				page := must(db.ImageIDs(ctx, "r", which, after, limit))(t)
+				page := must(db.ImageIDs(ctx, "r", meta.Which{Tagged: which}, after, limit))(t)
 				if got = append(got, page...); len(page) < limit {
 					break
 				}
@@ -149,6 +149,6 @@ func testImageIDs(t *testing.T, o meta.Options) {
 			diff(t, string(which)+" names by pages", want, got)
 		}
 	}
-	_, err := db.ImageIDs(ctx, "r", meta.AnyImages, meta.ImageID{Tag: "\xff"}, 1)
+	_, err := db.ImageIDs(ctx, "r", meta.Which{}, meta.ImageID{Tag: "\xff"}, 1)
 	wantCode(t, "no text", errs.ParamInvalid, err)
 }

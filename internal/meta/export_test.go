@@ -15,7 +15,13 @@ func OpenWith(ctx context.Context, o Options, migrations fs.FS) (*DB, error) {
 func Migrations() fs.FS { return embedded() }
 
 // Statements returns the text of every statement.
-func Statements() []string { return texts[:] }
+func Statements() []string {
+	all := make([]string, queries)
+	for q := range queries {
+		all[q] = q.text()
+	}
+	return all
+}
 
 // Pool returns the pool that writes.
 func (db *DB) Pool() *sql.DB { return db.writes }

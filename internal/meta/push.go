@@ -25,7 +25,8 @@ type Push struct {
 // PutImage stores a manifest in a repository that is there. Unlike PutManifest it asks
 // that the repository may serve the config and every layer, foreign ones aside, and
 // that no tag that is immutable there is another's. What the replication rules take is
-// queued for their destinations in the same transaction. Whoever calls has verified that
+// queued for their destinations in the same transaction. What was in the archive comes
+// out of it. Whoever calls has verified that
 // the bytes have the digest.
 // Errors: errs.RepoUnknown, errs.ManifestBlobUnknown, errs.TagImmutable, and
 // PutManifest's.
@@ -41,6 +42,11 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 		}
 		if err := t.putManifest(ctx, repo.Name, p.Manifest, p.Edges, p.At); err != nil {
 			return err
+		}
+		if repo.Archives {
+			if err := t.moveImage(ctx, repo.Name, p.Manifest.Digest, false, p.At); err != nil {
+				return err
+			}
 		}
 		if err := t.complain(ctx, repo.Name, p.Manifest.Digest); err != nil {
 			return err
@@ -222,7 +228,7 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if err := t.freed(ctx, repo, d); err != nil {
 		return nil, err
 	}
-	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteEdges} {
+	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteEdges} {
 		if _, err := t.exec(ctx, q, repo, string(d)); err != nil {
 			return nil, err
 		}
@@ -232,6 +238,7 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 		err = errs.New(errs.ManifestUnknown, "manifest %s is not held in %s", d, repo)
 	}
 	t.forget.manifests = append(t.forget.manifests, digestKey{repo, d})
+	t.forget.archived = append(t.forget.archived, digestKey{repo, d})
 	return tags, err
 }
 

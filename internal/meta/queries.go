@@ -161,10 +161,48 @@ const (
 	deleteQueueTo
 	deleteReplicatedOf // a repository
 	deleteReplicatedImage
+
+	getStorage
+	putStorage
+	deleteStorage
+	deleteStorageOf // a repository
+	noteArchives
+	listImageStorage
+	listHeldChildren
+	listActiveIndexes
+	isInArchive
+	getPolicy
+	putPolicyOf // a repository
+	deletePolicyOf
+	notePolicyRun
+	listLifecycles
+	listFacts
+	getFacts
+	listFactEdges
+	countImages
+	countMoves
+	getLastEvent
+	putEvent
+	trimEvents
+	listEvents
+	deleteEventsOf
+	getPreview
+	putPreview
+	deletePreview
+	listOldPreviews
+	putResult
+	listResults
+	getResult
+	deleteResultsOf
 	queries
 )
 
-func (q query) text() string { return texts[q] }
+func (q query) text() string {
+	if text := lifecycleTexts[q]; text != "" {
+		return text
+	}
+	return texts[q]
+}
 
 // edgeBatch is how many edges one statement writes: a round trip each would be felt
 // where an index has thousands.
@@ -205,6 +243,10 @@ const unlinked = `(blobs.stored_at = 0 OR blobs.stored_at <= $2 AND blobs.pulled
 const ofTagStatus = `(CAST($3 AS TEXT) = 'any' OR (CAST($3 AS TEXT) = 'tagged') = EXISTS (
 		SELECT 1 FROM tags t WHERE t.repository = m.repository AND t.digest = m.digest))`
 
+// ofStatus is true where the row m of manifests has the status $6 (see Status).
+const ofStatus = `(CAST($6 AS TEXT) = 'any' OR (CAST($6 AS TEXT) = 'archived') = EXISTS (
+		SELECT 1 FROM storage s WHERE s.repository = m.repository AND s.digest = m.digest AND s.archived))`
+
 // countedSize is the size of one blob of a group of edges, for a sum: a manifest of
 // the longest kind names no more than 1<<16 blobs, and what it says of their sizes
 // may be anything.
@@ -243,15 +285,16 @@ var texts = [queries]string{
 	deleteRule: `DELETE FROM rules WHERE prefix = $1`,
 
 	listTemplates: `SELECT prefix, applied_for, description, mutability, exclusions, resource_tags, custom_role,
-			repository_policy, declared, created_at, updated_at
+			repository_policy, lifecycle_policy, declared, created_at, updated_at
 		FROM templates ORDER BY prefix`,
 	putTemplate: `INSERT INTO templates (prefix, applied_for, description, mutability, exclusions, resource_tags,
-			custom_role, repository_policy, declared, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			custom_role, repository_policy, lifecycle_policy, declared, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $12, $9, $10, $11)
 		ON CONFLICT (prefix) DO UPDATE SET applied_for = excluded.applied_for,
 			description = excluded.description, mutability = excluded.mutability,
 			exclusions = excluded.exclusions, resource_tags = excluded.resource_tags,
 			custom_role = excluded.custom_role, repository_policy = excluded.repository_policy,
+			lifecycle_policy = excluded.lifecycle_policy,
 			declared = excluded.declared,
 			created_at = excluded.created_at, updated_at = excluded.updated_at`,
 	deleteTemplate: `DELETE FROM templates WHERE prefix = $1`,
@@ -407,9 +450,9 @@ var texts = [queries]string{
 	deleteManifestsOf: `DELETE FROM manifests WHERE repository = $1`,
 	deleteLinksOf:     `DELETE FROM links WHERE repository = $1`,
 	deleteRepository:  `DELETE FROM repositories WHERE name = $1`,
-	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy
+	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy, archives
 		FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
-	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy
+	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy, archives
 		FROM repositories WHERE name = $1`,
 	putRepositoryPolicy: `UPDATE repositories SET policy = $2 WHERE name = $1`,
 	getRegistryPolicy:   `SELECT document FROM registry_policy WHERE one = 1`,
@@ -417,7 +460,8 @@ var texts = [queries]string{
 		ON CONFLICT (one) DO UPDATE SET document = excluded.document`,
 	deleteRegistryPolicy: `DELETE FROM registry_policy WHERE one = 1`,
 	listImages: `SELECT digest, media_type, stored_at, pulled_at FROM manifests m
-		WHERE repository = $1 AND digest > $2 AND ` + ofTagStatus + ` ORDER BY digest LIMIT $4`,
+		WHERE repository = $1 AND digest > $2 AND ` + ofTagStatus + ` AND ` + strings.ReplaceAll(ofStatus, "$6", "$5") + `
+		ORDER BY digest LIMIT $4`,
 	getImage: `SELECT digest, media_type, stored_at, pulled_at FROM manifests
 		WHERE repository = $1 AND digest = $2`,
 	listImageTags: `SELECT digest, tag FROM tags
@@ -444,7 +488,7 @@ var texts = [queries]string{
 	listImageIDs: `SELECT m.digest, COALESCE(t.tag, '') FROM manifests m
 		LEFT JOIN tags t ON t.repository = m.repository AND t.digest = m.digest
 		WHERE m.repository = $1 AND m.digest >= $2 AND (m.digest > $2 OR COALESCE(t.tag, '') > $4)
-			AND ` + ofTagStatus + `
+			AND ` + ofTagStatus + ` AND ` + ofStatus + `
 		ORDER BY m.digest, COALESCE(t.tag, '') LIMIT $5`,
 
 	putUpload: `INSERT INTO uploads (id, repository, size, algorithm, hash, started_at, updated_at, parts, last_part, short_parts)

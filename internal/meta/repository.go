@@ -33,6 +33,13 @@ type Repository struct {
 	ScanOnPush   bool               // is told, and nothing scans
 
 	Policy []byte // its policy document as it was put; nil: none
+
+	// Archives says that an image of it is or was in the archive. It does not count
+	// where a repository is made.
+	Archives bool
+	// LifecyclePolicy is what a repository is made with; it is not told of one that is
+	// there. See DB.LifecyclePolicy.
+	LifecyclePolicy string
 }
 
 // Immutable says whether a tag that is there cannot be given to another image.
@@ -67,10 +74,14 @@ func (t *tx) createRepository(ctx context.Context, r Repository) (bool, error) {
 		return false, err
 	}
 	n, err := t.exec(ctx, createRepository, r.Name, micros(r.Created), r.Kind, mutability, exclusions, tags, r.ScanOnPush, blobOf(r.Policy))
-	if n > 0 {
-		t.forget.repos = append(t.forget.repos, r.Name)
+	if err != nil || n == 0 {
+		return false, err
 	}
-	return n > 0, err
+	t.forget.repos = append(t.forget.repos, r.Name)
+	if r.LifecyclePolicy != "" {
+		_, err = t.exec(ctx, putPolicyOf, r.Name, []byte(r.LifecyclePolicy))
+	}
+	return true, err
 }
 
 // CreateRepository makes a repository. A kind or mutability that is not given is Own,
@@ -193,7 +204,8 @@ func (db *DB) DeleteRepository(ctx context.Context, name string, force bool) (Re
 			return errs.New(errs.RepoNotEmpty, "repository %s still has images", name)
 		}
 		t.forget.all = true
-		for _, q := range []query{deleteHistoryOf, deleteTagsOf, deleteEdgesOf, deleteManifestsOf, deleteReferrersOf, deleteLinksOf, deleteQueueOf, deleteReplicatedOf, deleteRepository} {
+		for _, q := range []query{deleteResultsOf, deletePreview, deleteEventsOf, deletePolicyOf, deleteStorageOf,
+			deleteHistoryOf, deleteTagsOf, deleteEdgesOf, deleteManifestsOf, deleteReferrersOf, deleteLinksOf, deleteQueueOf, deleteReplicatedOf, deleteRepository} {
 			if _, err := t.exec(ctx, q, name); err != nil {
 				return err
 			}
@@ -279,7 +291,7 @@ func scanRepository(rows *sql.Rows) (Repository, error) {
 	var created int64
 	var exclusions, tags []byte
 	r := Repository{}
-	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags, &r.ScanOnPush, &r.Policy); err != nil {
+	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags, &r.ScanOnPush, &r.Policy, &r.Archives); err != nil {
 		return Repository{}, err
 	}
 	r.Created = fromMicros(created)

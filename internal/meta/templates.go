@@ -115,15 +115,15 @@ func (t *tx) putTemplate(ctx context.Context, one rule.Template) error {
 		return err
 	}
 	_, err = t.exec(ctx, putTemplate, one.Prefix, applied, []byte(one.Description), mutability, exclusions, tags,
-		[]byte(one.CustomRole), []byte(one.RepositoryPolicy), one.Declared, micros(one.Created), micros(one.Updated))
+		[]byte(one.CustomRole), []byte(one.RepositoryPolicy), one.Declared, micros(one.Created), micros(one.Updated), []byte(one.LifecyclePolicy))
 	return err
 }
 
 func scanTemplate(rows *sql.Rows) (rule.Template, error) {
 	var t rule.Template
-	var applied, description, exclusions, tags, role, policy []byte
+	var applied, description, exclusions, tags, role, policy, lifecycle []byte
 	var created, updated int64
-	err := rows.Scan(&t.Prefix, &applied, &description, &t.Mutability, &exclusions, &tags, &role, &policy, &t.Declared, &created, &updated)
+	err := rows.Scan(&t.Prefix, &applied, &description, &t.Mutability, &exclusions, &tags, &role, &policy, &lifecycle, &t.Declared, &created, &updated)
 	if err != nil {
 		return rule.Template{}, err
 	}
@@ -132,6 +132,7 @@ func scanTemplate(rows *sql.Rows) (rule.Template, error) {
 		return rule.Template{}, fmt.Errorf("lists of template %s: %w", t.Prefix, err)
 	}
 	t.Description, t.CustomRole, t.RepositoryPolicy = string(description), string(role), string(policy)
+	t.LifecyclePolicy = string(lifecycle)
 	t.Created, t.Updated = fromMicros(created), fromMicros(updated)
 	return t, nil
 }

@@ -129,6 +129,22 @@ func (p *pulls) latest(repo string, d digest.Digest) (at time.Time) {
 	return at
 }
 
+// of returns when manifests and blobs of a repository were last pulled, as far as the
+// database does not have it yet.
+func (p *pulls) of(repo string) map[digest.Digest]time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[digest.Digest]time.Time{}
+	for _, m := range []map[pullKey]time.Time{p.m, p.going} {
+		for k, t := range m {
+			if k.repo == repo && all[k.digest].Before(t) {
+				all[k.digest] = t
+			}
+		}
+	}
+	return all
+}
+
 // stop writes what is left and waits until that is done.
 func (p *pulls) stop() {
 	if p.quit == nil {

@@ -25,6 +25,8 @@ const emptyConfig = "application/vnd.oci.empty.v1+json"
 type (
 	ImageID = meta.ImageID
 	Tagged  = meta.Tagged
+	Status  = meta.Status
+	Which   = meta.Which
 )
 
 // What a list of images may be narrowed to.
@@ -32,6 +34,9 @@ const (
 	AnyImages      = meta.AnyImages
 	TaggedImages   = meta.TaggedImages
 	UntaggedImages = meta.UntaggedImages
+
+	ActiveImages   = meta.ActiveImages
+	ArchivedImages = meta.ArchivedImages
 )
 
 // Image is a manifest or index as it is described.
@@ -102,10 +107,14 @@ func (r *Registry) described(ctx context.Context, c iam.Caller, action, repo str
 // ImageIDs returns up to limit names of a repository's images after the name after, by
 // digest and tag, and as next the name after which there are more, the zero ImageID
 // if there are not. Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown.
-func (r *Registry) ImageIDs(ctx context.Context, c iam.Caller, repo string, which Tagged, after ImageID, limit int) (ids []ImageID, next ImageID, err error) {
+func (r *Registry) ImageIDs(ctx context.Context, c iam.Caller, repo string, which Which, after ImageID, limit int) (ids []ImageID, next ImageID, err error) {
 	row, err := r.described(ctx, c, iam.ListImages, repo)
 	if err != nil {
 		return nil, ImageID{}, err
+	}
+	which, none := narrowed(row, which)
+	if none {
+		return nil, ImageID{}, nil
 	}
 	ids, err = r.db.ImageIDs(ctx, row.Name, which, after, limit+1)
 	if err != nil {
@@ -118,10 +127,14 @@ func (r *Registry) ImageIDs(ctx context.Context, c iam.Caller, repo string, whic
 // Images returns up to limit of a repository's images after the digest after, in the
 // order of their bytes, and as next the digest after which there are more, "" if there
 // are not. Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown.
-func (r *Registry) Images(ctx context.Context, c iam.Caller, repo string, which Tagged, after digest.Digest, limit int) (images []Image, next digest.Digest, err error) {
+func (r *Registry) Images(ctx context.Context, c iam.Caller, repo string, which Which, after digest.Digest, limit int) (images []Image, next digest.Digest, err error) {
 	row, err := r.described(ctx, c, iam.DescribeImages, repo)
 	if err != nil {
 		return nil, "", err
+	}
+	which, none := narrowed(row, which)
+	if none {
+		return nil, "", nil
 	}
 	rows, err := r.db.Images(ctx, row.Name, which, after, limit+1)
 	if err != nil {

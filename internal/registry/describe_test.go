@@ -141,21 +141,21 @@ func TestImages(t *testing.T) {
 		}
 	}
 	all := both(held, about)
-	got, next, err := reg.Images(t.Context(), root, "old/app", registry.AnyImages, "", 2)
+	got, next, err := reg.Images(t.Context(), root, "old/app", registry.Which{}, "", 2)
 	check("all", all, got, err)
 	check("no next", digest.Digest(""), next, err)
-	got, next, err = reg.Images(t.Context(), root, "old/app", registry.AnyImages, "", 1)
+	got, next, err = reg.Images(t.Context(), root, "old/app", registry.Which{}, "", 1)
 	check("first", all[:1], got, err)
 	check("next", all[0].Digest, next, err)
-	got, _, err = reg.Images(t.Context(), root, "old/app", registry.AnyImages, next, 1)
+	got, _, err = reg.Images(t.Context(), root, "old/app", registry.Which{}, next, 1)
 	check("second", all[1:], got, err)
-	got, _, err = reg.Images(t.Context(), root, "old/app", registry.UntaggedImages, "", 9)
+	got, _, err = reg.Images(t.Context(), root, "old/app", registry.Which{Tagged: registry.UntaggedImages}, "", 9)
 	check("untagged", []registry.Image{about}, got, err)
 
-	ids, nextID, err := reg.ImageIDs(t.Context(), root, "old/app", registry.AnyImages, registry.ImageID{}, 1)
+	ids, nextID, err := reg.ImageIDs(t.Context(), root, "old/app", registry.Which{}, registry.ImageID{}, 1)
 	check("first name", []registry.ImageID{{Digest: all[0].Digest, Tag: append(all[0].Tags, "")[0]}}, ids, err)
 	check("next name", ids[0], nextID, err)
-	ids, nextID, err = reg.ImageIDs(t.Context(), root, "old/app", registry.TaggedImages, registry.ImageID{}, 9)
+	ids, nextID, err = reg.ImageIDs(t.Context(), root, "old/app", registry.Which{Tagged: registry.TaggedImages}, registry.ImageID{}, 9)
 	check("tagged names", []registry.ImageID{{Digest: image, Tag: "1"}}, ids, err)
 	check("no more names", registry.ImageID{}, nextID, err)
 
@@ -182,8 +182,8 @@ func TestNoSuchImage(t *testing.T) {
 	}
 	for _, err := range []error{
 		second(reg.NamedImages(t.Context(), root, "no/app", nil)),
-		third(reg.Images(t.Context(), root, "no/app", registry.AnyImages, "", 1)),
-		third(reg.ImageIDs(t.Context(), root, "no/app", registry.AnyImages, registry.ImageID{}, 1)),
+		third(reg.Images(t.Context(), root, "no/app", registry.Which{}, "", 1)),
+		third(reg.ImageIDs(t.Context(), root, "no/app", registry.Which{}, registry.ImageID{}, 1)),
 	} {
 		if errs.CodeOf(err) != errs.RepoUnknown {
 			t.Errorf("no repository: %v", err)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/pullthrough"
@@ -26,6 +28,7 @@ type TagList struct {
 type ReferrerList struct {
 	pullthrough.ReferrerList
 	Upstream string
+	Archived map[digest.Digest]bool // those of them that are in the archive
 }
 
 // NoReferrers is a list of none.
@@ -64,7 +67,11 @@ func (r *Registry) Referrers(ctx context.Context, c iam.Caller, repo string, q R
 	if err != nil {
 		return nil, err
 	}
-	return &ReferrerList{l, s.Rule.Upstream}, nil
+	archived, err := r.archivedOf(ctx, s.Repository, l.Referrers)
+	if err != nil {
+		return nil, err
+	}
+	return &ReferrerList{l, s.Rule.Upstream, archived}, nil
 }
 
 // Catalog returns up to limit names of repositories after the name after, in the order

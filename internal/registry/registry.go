@@ -183,7 +183,7 @@ func (r *Registry) left(ctx context.Context, repo string) (pullthrough.Scope, er
 
 // Manifest returns a manifest by tag or digest. pull is false where only its
 // existence is asked (HEAD), which counts as no pull. Errors: errs.NameInvalid,
-// Denied, Unauthenticated, RepoUnknown, and pullthrough's.
+// Denied, Unauthenticated, RepoUnknown, ImageArchived, and pullthrough's.
 func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*Manifest, error) {
 	s, err := r.find(ctx, c, iam.BatchGetImage, repo)
 	if err != nil {
@@ -192,7 +192,13 @@ func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref 
 	if s.Rule, err = r.settled(ctx, s.Rule, s.Repository, ref.Tag); err != nil {
 		return nil, err
 	}
+	if err := r.outside(ctx, s.Repository, ref); err != nil {
+		return nil, err
+	}
 	a, err := r.cache.Manifest(ctx, s, ref)
+	if err == nil && ref.Tag != "" { // it may have become another's, which is archived
+		err = r.outside(ctx, s.Repository, oci.Reference{Digest: a.Digest})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -251,6 +257,9 @@ func (r *Registry) Check(ctx context.Context, c iam.Caller, repo, tag string) (C
 		return CheckResult{}, err
 	}
 	if s.Rule, err = r.settled(ctx, s.Rule, s.Repository, tag); err != nil {
+		return CheckResult{}, err
+	}
+	if err := r.outside(ctx, s.Repository, oci.Reference{Tag: tag}); err != nil {
 		return CheckResult{}, err
 	}
 	return r.cache.CheckNow(ctx, s, tag)

@@ -121,8 +121,8 @@ func call(t *testing.T, method reflect.Value, caller iam.Caller, repo string) er
 			args = append(args, reflect.ValueOf(1))
 		case reflect.TypeFor[registry.ReferrerQuery]():
 			args = append(args, reflect.ValueOf(registry.ReferrerQuery{Subject: digest.FromString("x"), Limit: 1}))
-		case reflect.TypeFor[registry.Tagged]():
-			args = append(args, reflect.ValueOf(registry.AnyImages))
+		case reflect.TypeFor[registry.Which]():
+			args = append(args, reflect.ValueOf(registry.Which{}))
 		case reflect.TypeFor[registry.ImageID]():
 			args = append(args, reflect.ValueOf(registry.ImageID{}))
 		case reflect.TypeFor[[]registry.ImageID]():
@@ -266,7 +266,7 @@ func TestAnonymous(t *testing.T) {
 		}
 		c := iam.Caller{Name: "anonymous", Anonymous: true, Policies: []iam.Policy{iam.PullPolicy(reg.ARN(tt.pattern))}}
 		_, manifest := reg.Manifest(t.Context(), c, tt.repo, oci.Reference{Tag: "v1"}, true)
-		_, _, list := reg.ImageIDs(t.Context(), c, tt.repo, registry.AnyImages, registry.ImageID{}, 10)
+		_, _, list := reg.ImageIDs(t.Context(), c, tt.repo, registry.Which{}, registry.ImageID{}, 10)
 		for _, err := range []error{manifest, list} {
 			if (err == nil) != tt.ok || err != nil && errs.CodeOf(err) != errs.Unauthenticated {
 				t.Errorf("%+v: %v", tt, err)

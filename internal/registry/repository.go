@@ -273,6 +273,11 @@ func (r *Registry) Layers(ctx context.Context, c iam.Caller, repo string, digest
 		if b.Held && b.Linked {
 			r.db.Touch(row.Name, "", d, time.Now()) // a push that asks need not send it: it stays
 		}
+		if row.Archives && b.Linked {
+			if b.Archived, err = r.db.InArchive(ctx, row.Name, d); err != nil {
+				return nil, err
+			}
+		}
 		layers[i] = &b
 	}
 	return layers, nil

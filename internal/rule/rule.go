@@ -290,4 +290,6 @@ type Blob struct {
 	Held   bool  // its bytes are in the store
 	Public bool  // its bytes were once fetched without a credential: anybody may have them
 	Size   int64 // of the held blob, or else what a manifest of this repository says; -1 if neither does
+
+	Archived bool // all images of the repository that name it are archived; only where that was asked
 }

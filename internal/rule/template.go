@@ -29,6 +29,7 @@ type Template struct {
 	CustomRole  string // is kept, and needed by nothing here
 
 	RepositoryPolicy string // the repositories' policy document; "": none
+	LifecyclePolicy  string // as it was given; "": none
 
 	Created  time.Time
 	Updated  time.Time
@@ -40,7 +41,8 @@ func (t *Template) Same(other *Template) bool {
 	return t.Prefix == other.Prefix && slices.Equal(t.AppliedFor, other.AppliedFor) && t.Description == other.Description &&
 		t.Mutability == other.Mutability && slices.Equal(t.Exclusions, other.Exclusions) &&
 		slices.Equal(t.Tags, other.Tags) && t.CustomRole == other.CustomRole &&
-		t.RepositoryPolicy == other.RepositoryPolicy
+		t.RepositoryPolicy == other.RepositoryPolicy &&
+		t.LifecyclePolicy == other.LifecyclePolicy
 }
 
 // Templates is templates by prefix. It does not change; the zero value and nil have

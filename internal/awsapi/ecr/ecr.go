@@ -71,11 +71,12 @@ type images interface {
 	PutRegistryPolicy(ctx context.Context, c iam.Caller, text string) error
 	RegistryPolicy(ctx context.Context, c iam.Caller) (string, error)
 	DeleteRegistryPolicy(ctx context.Context, c iam.Caller) (string, error)
-	ImageIDs(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after registry.ImageID, limit int) (ids []registry.ImageID, next registry.ImageID, err error)
-	Images(ctx context.Context, c iam.Caller, repo string, which registry.Tagged, after digest.Digest, limit int) (images []registry.Image, next digest.Digest, err error)
+	ImageIDs(ctx context.Context, c iam.Caller, repo string, which registry.Which, after registry.ImageID, limit int) (ids []registry.ImageID, next registry.ImageID, err error)
+	Images(ctx context.Context, c iam.Caller, repo string, which registry.Which, after digest.Digest, limit int) (images []registry.Image, next digest.Digest, err error)
 	Referrers(ctx context.Context, c iam.Caller, repo string, q registry.ReferrerQuery) (*registry.ReferrerList, error)
 	NamedImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.Image, error)
 	DeleteImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) (deleted []registry.ImageID, failures []registry.ImageFailure, err error)
+	SetArchived(ctx context.Context, c iam.Caller, repo string, id registry.ImageID, archived bool) (registry.Image, error)
 	Layers(ctx context.Context, c iam.Caller, repo string, digests []string) ([]*rule.Blob, error)
 	StartUpload(ctx context.Context, c iam.Caller, repo string, algorithm digest.Algorithm) (registry.Upload, error)
 	AppendLayerPart(ctx context.Context, c iam.Caller, repo, id string, p registry.Part) (registry.Upload, error)
@@ -185,6 +186,7 @@ func (s *service) built() map[string]handler {
 		"DescribeImages":              handle(s.describeImages, nil),
 		"BatchDeleteImage":            handle(s.deleteImages, nil),
 		"BatchCheckLayerAvailability": handle(s.checkLayers, nil),
+		"UpdateImageStorageClass":     handle(s.updateStorageClass, nil),
 
 		"InitiateLayerUpload": handle(s.initiateUpload, nil),
 		"UploadLayerPart":     handleLong("layerPartBlob", s.uploadPart, nil),

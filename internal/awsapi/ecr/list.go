@@ -87,17 +87,24 @@ func (s *service) describeRepositories(ctx context.Context, c *awsapi.Call, in D
 	return out, err
 }
 
-// tagged is a filter's tagStatus. none says that no image has the imageStatus that
-// it names: every image is active here.
-func tagged(tagStatus, imageStatus string) (which registry.Tagged, none bool) {
-	which = registry.AnyImages
+// which is a filter of ECR's. none says that no image has the imageStatus that it
+// names: restoring takes no time here, so that none is on its way.
+func which(tagStatus, imageStatus string) (w registry.Which, none bool) {
 	switch tagStatus {
 	case "TAGGED":
-		which = registry.TaggedImages
+		w.Tagged = registry.TaggedImages
 	case "UNTAGGED":
-		which = registry.UntaggedImages
+		w.Tagged = registry.UntaggedImages
 	}
-	return which, imageStatus == "ARCHIVED" || imageStatus == "ACTIVATING"
+	switch imageStatus {
+	case "", "ACTIVE":
+		w.Status = registry.ActiveImages
+	case "ARCHIVED":
+		w.Status = registry.ArchivedImages
+	case "ACTIVATING":
+		return w, true
+	}
+	return w, false
 }
 
 func (s *service) listImages(ctx context.Context, c *awsapi.Call, in ListImagesRequest) (*ListImagesResponse, error) {
@@ -115,12 +122,12 @@ func (s *service) listImages(ctx context.Context, c *awsapi.Call, in ListImagesR
 	if in.Filter == nil {
 		in.Filter = &ListImagesFilter{}
 	}
-	which, none := tagged(in.Filter.TagStatus, in.Filter.ImageStatus)
+	filtered, none := which(in.Filter.TagStatus, in.Filter.ImageStatus)
 	if none {
 		limit = 0
 	}
 	d, tag, _ := strings.Cut(last, " ")
-	ids, next, err := s.images.ImageIDs(ctx, c.Caller, in.RepositoryName, which, registry.ImageID{Digest: digest.Digest(d), Tag: tag}, limit)
+	ids, next, err := s.images.ImageIDs(ctx, c.Caller, in.RepositoryName, filtered, registry.ImageID{Digest: digest.Digest(d), Tag: tag}, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +156,7 @@ func (s *service) describeImages(ctx context.Context, c *awsapi.Call, in Describ
 	if in.Filter == nil {
 		in.Filter = &DescribeImagesFilter{}
 	}
-	which, none := tagged(in.Filter.TagStatus, in.Filter.ImageStatus)
+	filtered, none := which(in.Filter.TagStatus, in.Filter.ImageStatus)
 	if none {
 		limit = 0
 	}
@@ -158,7 +165,7 @@ func (s *service) describeImages(ctx context.Context, c *awsapi.Call, in Describ
 	if len(in.ImageIds) > 0 {
 		images, err = s.namedImages(ctx, c, in)
 	} else {
-		images, next, err = s.images.Images(ctx, c.Caller, in.RepositoryName, which, digest.Digest(last), limit)
+		images, next, err = s.images.Images(ctx, c.Caller, in.RepositoryName, filtered, digest.Digest(last), limit)
 	}
 	if err != nil {
 		return nil, err
@@ -212,6 +219,16 @@ func (s *service) detail(repo string, i registry.Image) ImageDetail {
 		ArtifactMediaType:      i.ArtifactType,
 		LastRecordedPullTime:   awsapi.Time{Time: i.Pulled},
 		SubjectManifestDigest:  string(i.Subject),
-		ImageStatus:            "ACTIVE",
+		ImageStatus:            imageStatus(i.Archived),
+		LastArchivedAt:         awsapi.Time{Time: i.ArchivedAt},
+		LastActivatedAt:        awsapi.Time{Time: i.ActivatedAt},
 	}
+}
+
+// imageStatus is where an image is, in ECR's words.
+func imageStatus(archived bool) string {
+	if archived {
+		return "ARCHIVED"
+	}
+	return "ACTIVE"
 }

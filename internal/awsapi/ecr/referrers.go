@@ -42,10 +42,10 @@ func (s *service) listReferrers(ctx context.Context, c *awsapi.Call, in ListImag
 		limit = referrersPerPage
 	}
 	q := registry.ReferrerQuery{Subject: digest.Digest(in.SubjectId.ImageDigest), After: digest.Digest(last), Limit: limit}
-	none := false
+	wanted, none := which("", "")
 	if in.Filter != nil {
 		q.Types = in.Filter.ArtifactTypes
-		_, none = tagged("", in.Filter.ArtifactStatus)
+		wanted, none = which("", in.Filter.ArtifactStatus)
 	}
 	l, err := s.images.Referrers(ctx, c.Caller, in.RepositoryName, q)
 	if err != nil {
@@ -56,9 +56,13 @@ func (s *service) listReferrers(ctx context.Context, c *awsapi.Call, in ListImag
 		return out, nil
 	}
 	for _, x := range l.Referrers {
+		archived := l.Archived[x.Digest]
+		if wanted.Status == registry.ActiveImages && archived || wanted.Status == registry.ArchivedImages && !archived {
+			continue // a page may be short of what the filter leaves out
+		}
 		out.Referrers = append(out.Referrers, ImageReferrer{
 			Digest: string(x.Digest), MediaType: x.MediaType, Size: new(x.Size),
-			ArtifactType: x.ArtifactType, Annotations: x.Annotations, ArtifactStatus: "ACTIVE",
+			ArtifactType: x.ArtifactType, Annotations: x.Annotations, ArtifactStatus: imageStatus(archived),
 		})
 	}
 	if n := len(l.Referrers); l.More && n > 0 {

@@ -214,6 +214,8 @@ func imageFailure(err error) (code, reason string) {
 		return "ImageTagDoesNotMatchDigest", errs.As(err).Msg
 	case errs.ImageReferenced:
 		return "ImageReferencedByManifestList", errs.As(err).Msg
+	case errs.ImageArchived:
+		return "ImageInaccessible", errs.As(err).Msg
 	}
 	return "ImageNotFound", "Requested image not found"
 }
@@ -234,6 +236,8 @@ func (s *service) checkLayers(ctx context.Context, c *awsapi.Call, in BatchCheck
 			out.Failures = append(out.Failures, LayerFailure{FailureCode: "MissingLayerDigest", FailureReason: "Invalid request parameters: layer digest cannot be null"})
 		case l == nil:
 			out.Failures = append(out.Failures, LayerFailure{LayerDigest: d, FailureCode: "InvalidLayerDigest", FailureReason: "Invalid request parameters: layer digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"})
+		case l.Linked && l.Held && l.Archived:
+			out.Layers = append(out.Layers, Layer{LayerDigest: d, LayerAvailability: "ARCHIVED", LayerSize: new(l.Size)})
 		case l.Linked && l.Held:
 			out.Layers = append(out.Layers, Layer{LayerDigest: d, LayerAvailability: "AVAILABLE", LayerSize: new(l.Size)})
 		default:

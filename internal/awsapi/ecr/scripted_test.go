@@ -123,6 +123,10 @@ func (s *script) DeleteImages(context.Context, iam.Caller, string, []registry.Im
 	return nil, nil, s.err
 }
 
+func (s *script) SetArchived(context.Context, iam.Caller, string, registry.ImageID, bool) (registry.Image, error) {
+	return registry.Image{}, s.err
+}
+
 func (s *script) Layers(context.Context, iam.Caller, string, []string) ([]*rule.Blob, error) {
 	return nil, s.err
 }
@@ -165,11 +169,11 @@ func (s *script) Referrers(context.Context, iam.Caller, string, registry.Referre
 	return &registry.ReferrerList{}, s.err
 }
 
-func (s *script) ImageIDs(context.Context, iam.Caller, string, registry.Tagged, registry.ImageID, int) ([]registry.ImageID, registry.ImageID, error) {
+func (s *script) ImageIDs(context.Context, iam.Caller, string, registry.Which, registry.ImageID, int) ([]registry.ImageID, registry.ImageID, error) {
 	return nil, registry.ImageID{}, s.err
 }
 
-func (s *script) Images(context.Context, iam.Caller, string, registry.Tagged, digest.Digest, int) ([]registry.Image, digest.Digest, error) {
+func (s *script) Images(context.Context, iam.Caller, string, registry.Which, digest.Digest, int) ([]registry.Image, digest.Digest, error) {
 	return nil, "", s.err
 }
 
