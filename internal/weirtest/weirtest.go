@@ -106,6 +106,11 @@ func (s *Server) Restart(settings string) {
 // Stop ends the weir as SIGTERM does, and waits for its end.
 func (s *Server) Stop() { s.stop() }
 
+// As returns the server as it is asked with another access key, for Do and Try only.
+func (s *Server) As(key app.Key) *Server {
+	return &Server{Addr: s.Addr, Key: key, Folder: s.Folder, Log: s.Log, t: s.t}
+}
+
 // Sweep removes what nothing needs any more, as of a time that need not be the
 // present, and returns how many blobs it removed.
 func (s *Server) Sweep(now time.Time) int {
