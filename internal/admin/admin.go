@@ -48,6 +48,9 @@ type Options struct {
 	// is created there takes their place.
 	Builtin []rule.Rule
 
+	// Destinations are the registries of the configuration that images may be copied to.
+	Destinations []rule.Destination
+
 	// Mirrors are the host names of the configuration under which the registry stands
 	// in for upstreams, and what each stands in for.
 	Mirrors map[string]string

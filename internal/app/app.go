@@ -40,6 +40,7 @@ import (
 	"github.com/weir-registry/weir/internal/ociapi"
 	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/registry"
+	"github.com/weir-registry/weir/internal/replicate"
 	"github.com/weir-registry/weir/internal/retain"
 	"github.com/weir-registry/weir/internal/seal"
 	"github.com/weir-registry/weir/internal/vfs"
@@ -56,20 +57,21 @@ type Weir struct {
 	Registry meta.Registry
 	Key      Key // the root access key
 
-	config   *config.Config
-	log      *slog.Logger
-	dir      *vfs.Dir
-	store    blob.Store
-	made     bool // the data folder, at this start
-	db       *meta.DB
-	admin    *admin.Admin
-	cert     *cert.Pair   // nil: plain http
-	oci, aws http.Handler // the faces
-	metrics  *metrics.Metrics
-	sweeper  *retain.Sweeper
-	who      *auth.Auth
-	draining atomic.Bool
-	closers  []func() error // in the order in which things were opened
+	config     *config.Config
+	log        *slog.Logger
+	dir        *vfs.Dir
+	store      blob.Store
+	made       bool // the data folder, at this start
+	db         *meta.DB
+	admin      *admin.Admin
+	cert       *cert.Pair   // nil: plain http
+	oci, aws   http.Handler // the faces
+	metrics    *metrics.Metrics
+	sweeper    *retain.Sweeper
+	replicator *replicate.Replicator
+	who        *auth.Auth
+	draining   atomic.Bool
+	closers    []func() error // in the order in which things were opened
 }
 
 // Run serves until ctx ends, and then drains. Its error is for the person who
@@ -201,15 +203,19 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Logger:  w.log,
 	})
 	w.closers = append(w.closers, func() error { w.sweeper.Close(); return nil })
+	if err := w.openReplication(ctx, o.Version); err != nil {
+		return nil, err
+	}
 	w.metrics = metrics.New(metrics.Sources{
-		Upstreams: ups.client.Stats,
-		Cache:     cache.State,
-		Spools:    spools.Active,
-		Disk:      w.dir.Space,
-		KeepFree:  c.Storage.KeepFree.Of,
-		Swept:     w.swept,
-		Events:    tell.delivered,
-		Expires:   w.expires(),
+		Upstreams:  ups.client.Stats,
+		Cache:      cache.State,
+		Spools:     spools.Active,
+		Disk:       w.dir.Space,
+		KeepFree:   c.Storage.KeepFree.Of,
+		Swept:      w.swept,
+		Replicated: w.replicated,
+		Events:     tell.delivered,
+		Expires:    w.expires(),
 	})
 	w.oci = ociapi.New(reg, who, w.names, w.log, func(rw *httpx.ResponseWriter) {
 		w.metrics.Served(rw.Cache, rw.Status(), rw.Bytes())

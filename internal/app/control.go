@@ -22,6 +22,8 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		TemplatesChanged:  reg.SetTemplates,
 		SettingsChanged:   reg.SetSettings,
 
+		Destinations: w.destinations(),
+
 		Validate: ups.check,
 		Egress:   ups.egress,
 		HeldOnly: w.config.HeldOnly,

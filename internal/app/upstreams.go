@@ -38,8 +38,13 @@ type upstreamKey struct {
 }
 
 func newUpstreams(c *config.Config, version string, log *slog.Logger) (*upstreams, error) {
-	hosts := make(map[string]upstream.Host, len(c.Upstreams))
-	for name, u := range c.Upstreams {
+	return upstreamsOf(c, c.Upstreams, version, log)
+}
+
+// upstreamsOf is newUpstreams with other ways to hosts than those under upstreams.
+func upstreamsOf(c *config.Config, ways map[string]config.Upstream, version string, log *slog.Logger) (*upstreams, error) {
+	hosts := make(map[string]upstream.Host, len(ways))
+	for name, u := range ways {
 		h := upstream.Host{Endpoints: u.Endpoints, Proxy: u.Proxy, AllowHosts: u.AllowHosts, Realms: u.Realms}
 		if u.CAFile != "" {
 			pem, err := os.ReadFile(u.CAFile)

@@ -81,6 +81,7 @@ func (k *checker) config() {
 	k.credentials()
 	k.rules()
 	k.templates()
+	k.replication()
 	k.upstreams()
 	k.mirrors()
 	k.events()

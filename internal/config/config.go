@@ -64,6 +64,9 @@ type Config struct {
 	// How closely weir keeps to Amazon ECR where that has limits of its own.
 	ECR ECR `yaml:"ecr"`
 
+	// Other registries, to which images that are pushed here may be copied.
+	Replication Replication `yaml:"replication"`
+
 	// What upstreams ask for, by a name that rules refer to.
 	Credentials map[string]Credential `yaml:"credentials"`
 
@@ -224,8 +227,8 @@ type Template struct {
 	Prefix string `yaml:"prefix"`
 
 	// PULL_THROUGH_CACHE (a rule's first pull makes a repository), CREATE_ON_PUSH (a
-	// push to a name that is no repository makes one), REPLICATION (nothing
-	// replicates yet). Required.
+	// push to a name that is no repository makes one), REPLICATION (another
+	// registry's replication makes one). Required.
 	AppliedFor []string `yaml:"applied_for"`
 
 	// What it is for, in up to 256 characters.
@@ -246,6 +249,46 @@ type Template struct {
 	// The repositories' policy: a JSON document as SetRepositoryPolicy takes it,
 	// best as a block of text (`|`). See docs/policies.md.
 	RepositoryPolicy string `yaml:"repository_policy"`
+}
+
+// Replication says where images go that are pushed to repositories of one's own. Which
+// of them go to which destination is set by the API (aws ecr
+// put-replication-configuration).
+type Replication struct {
+	// The registries that replication rules may name.
+	Destinations []Destination `yaml:"destinations"`
+
+	// How long after its push an image is tried to be copied. What is not there by then
+	// has failed, and is tried again if it is pushed again. At least 1m.
+	GiveUpAfter Duration `yaml:"give_up_after"`
+}
+
+// Destination is a registry that images are copied to.
+type Destination struct {
+	// What replication rules call it, with registry_id: of a weir, its own region; of
+	// another registry, any word of a-z, 0-9 and -. Required.
+	Region string `yaml:"region"`
+
+	// 12 digits: of a weir, its own registry ID; of another registry, any. Required.
+	RegistryID string `yaml:"registry_id"`
+
+	// Where it is: https://HOST, with a port and a path if it has them. It is reached even
+	// at a private address, or by plain http, because it is written here. A proxy, a
+	// CA, endpoints in its place, realms and further hosts are written under upstreams, by
+	// HOST or HOST:PORT. Required.
+	URL string `yaml:"url"`
+
+	// weir (one that is told that it is a replication: the credential needs the right to
+	// ecr:ReplicateImage there, and repositories are made) or oci (any registry: images
+	// are pushed as clients do). Left out: weir.
+	Kind string `yaml:"kind"`
+
+	// Goes before the repositories' names there: with prefix site-a, team/app is copied
+	// to site-a/team/app.
+	Prefix string `yaml:"prefix"`
+
+	// A name under credentials: of a weir, the ID and secret of an access key there.
+	Credential string `yaml:"credential"`
 }
 
 // Credential is either username and password_file, or file.
@@ -372,7 +415,8 @@ func Default() *Config {
 			{Prefix: "kubernetes", Upstream: rule.K8s.FixedHost()},
 			{Prefix: "quay", Upstream: rule.Quay.FixedHost()},
 		},
-		Storage: Storage{KeepFree: KeepFree{Percent: 10}},
+		Replication: Replication{GiveUpAfter: Duration(7 * 24 * time.Hour)},
+		Storage:     Storage{KeepFree: KeepFree{Percent: 10}},
 		Retain: Retain{
 			SweepEvery: Duration(time.Hour),
 			Grace:      Duration(time.Hour),

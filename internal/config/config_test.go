@@ -104,6 +104,20 @@ func TestFull(t *testing.T) {
 	if diff := cmp.Diff(templates, c.RepositoryTemplates()); diff != "" {
 		t.Error(diff)
 	}
+	replication := config.Replication{
+		Destinations: []config.Destination{
+			{Region: "site-b", RegistryID: "222222222222", URL: "https://Weir.site-b.example:5000", Kind: config.DestinationWeir, Credential: "q"},
+			{Region: "backup", RegistryID: "333333333333", URL: "http://127.0.0.1:5003/base", Kind: config.DestinationOCI, Prefix: "site-a", Credential: "hub"},
+			{Region: "backup2", RegistryID: "333333333333", URL: "http://127.0.0.1:5003/base", Kind: config.DestinationOCI},
+		},
+		GiveUpAfter: config.Duration(48 * time.Hour),
+	}
+	if diff := cmp.Diff(replication, c.Replication); diff != "" {
+		t.Error(diff)
+	}
+	if d := c.Replication.Destinations[0]; d.Host() != "weir.site-b.example:5000" || d.Named() != (rule.Destination{Region: "site-b", RegistryID: "222222222222"}) {
+		t.Errorf("%s, %v", d.Host(), d.Named())
+	}
 	if _, ok := c.Upstreams["registry-1.docker.io"]; !ok {
 		t.Errorf("upstreams has %v: docker.io means registry-1.docker.io", c.Upstreams)
 	}

@@ -42,6 +42,8 @@ const (
 	CompleteLayerUpload         = "ecr:CompleteLayerUpload"
 	PutImage                    = "ecr:PutImage"
 	BatchDeleteImage            = "ecr:BatchDeleteImage"
+
+	ReplicateImage = "ecr:ReplicateImage" // in place of what else a push asks for, where another registry replicates
 )
 
 // The actions on policies of resources.
@@ -61,8 +63,11 @@ type Caller struct {
 	Account   string // the registry's ID, which is in the caller's ARN; may be empty
 	Root      bool   // the registry's owner: may do everything that no policy on a resource denies
 	Anonymous bool
-	Policies  []Policy
-	Context   Context // of the request that this caller makes
+	// The request is another registry's, that copies an image here: it is decided on as
+	// ReplicateImage, and what it brings goes no further.
+	Replicates bool
+	Policies   []Policy
+	Context    Context // of the request that this caller makes
 }
 
 // ARN returns the caller's Amazon resource name, "" for nobody, for anonymous

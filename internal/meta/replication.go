@@ -235,15 +235,12 @@ type GivenUp struct {
 // GiveUpCopies takes from the queue up to limit copies that were queued before a time and
 // that nobody is at, and returns them: they have failed.
 func (db *DB) GiveUpCopies(ctx context.Context, before, now time.Time, limit int) (all []GivenUp, err error) {
+	args := []any{micros(before), micros(now), int64(limit)}
+	if all, err = list(ctx, db.get(), listOverdue, args, scanGivenUp); err != nil || len(all) == 0 {
+		return nil, err // mostly there is nothing to write
+	}
 	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
-		all, err = list(ctx, t.runner, listOverdue, []any{micros(before), micros(now), int64(limit)}, func(rows *sql.Rows) (g GivenUp, err error) {
-			var d string
-			var reason []byte
-			err = rows.Scan(&g.To.Region, &g.To.RegistryID, &g.Repository, &g.Name, &d, &g.Failure, &reason)
-			g.Digest, g.Reason = digest.Digest(d), string(reason)
-			return g, err
-		})
-		if err != nil {
+		if all, err = list(ctx, t.runner, listOverdue, args, scanGivenUp); err != nil {
 			return err
 		}
 		for i, g := range all {
@@ -264,6 +261,14 @@ func (db *DB) GiveUpCopies(ctx context.Context, before, now time.Time, limit int
 		return nil, fmt.Errorf("give up copies: %w", err)
 	}
 	return all, nil
+}
+
+func scanGivenUp(rows *sql.Rows) (g GivenUp, err error) {
+	var d string
+	var reason []byte
+	err = rows.Scan(&g.To.Region, &g.To.RegistryID, &g.Repository, &g.Name, &d, &g.Failure, &reason)
+	g.Digest, g.Reason = digest.Digest(d), string(reason)
+	return g, err
 }
 
 // NotTried is the failure of a copy that nobody has tried to make.

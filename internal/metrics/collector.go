@@ -16,6 +16,7 @@ type collector struct {
 	free, size, keep, expires             *prometheus.Desc
 	sweptBlobs, sweptBytes, sweptLast     *prometheus.Desc
 	events, eventsFailed, eventsWaiting   *prometheus.Desc // by sink
+	copies, copied, queue, oldest         *prometheus.Desc // by destination
 }
 
 func newCollector(s Sources) *collector {
@@ -45,6 +46,10 @@ func newCollector(s Sources) *collector {
 	c.sweptBlobs = desc("swept_blobs_total", "Blobs that the sweep removed, because nothing needed them.")
 	c.sweptBytes = desc("swept_bytes_total", "Bytes of the blobs that the sweep removed.")
 	c.sweptLast = desc("sweep_last_timestamp_seconds", "When a sweep last came to its end without an error.")
+	c.copies = desc("replication_copies_total", "Copies of images to another registry that were tried, by what came of them.", "host", "outcome")
+	c.copied = desc("replication_bytes_total", "Bytes of blobs that were sent to another registry, those that were sent again included.", "host")
+	c.queue = desc("replication_queue_length", "Images that wait to be copied to another registry, or are being copied.", "host")
+	c.oldest = desc("replication_oldest_timestamp_seconds", "When the image that waits longest to be copied was pushed.", "host")
 	c.expires = desc("tls_expires_timestamp_seconds", "When the certificate in use expires.")
 	return c
 }
@@ -108,8 +113,26 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		count(c.eventsFailed, e.Failed, e.Sink)
 		gauge(c.eventsWaiting, float64(e.Waiting), e.Sink)
 	}
+	c.collectReplicated(count, gauge)
 	if c.Expires != nil {
 		gauge(c.expires, float64(c.Expires().Unix()))
+	}
+}
+
+func (c *collector) collectReplicated(count func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	all, err := c.Replicated()
+	if err != nil {
+		return
+	}
+	for _, r := range all {
+		for outcome, n := range map[string]uint64{"done": r.Done, "postponed": r.Postponed, "failed": r.Failed} {
+			count(c.copies, n, r.Host, outcome)
+		}
+		count(c.copied, r.Bytes, r.Host)
+		gauge(c.queue, float64(r.Waiting), r.Host)
+		if !r.Oldest.IsZero() {
+			gauge(c.oldest, float64(r.Oldest.UnixMilli())/1000, r.Host)
+		}
 	}
 }
 

@@ -22,14 +22,15 @@ import (
 
 // Sources are what is asked at a scrape. All but Expires are required.
 type Sources struct {
-	Upstreams func() []upstream.Stats
-	Cache     func() pullthrough.State
-	Spools    func() (n int, bytes int64)
-	Disk      func() (free, total int64, err error)
-	KeepFree  func(total int64) int64
-	Swept     func() Swept
-	Events    func() []EventSink
-	Expires   func() time.Time // of the TLS certificate; nil: there is none
+	Upstreams  func() []upstream.Stats
+	Cache      func() pullthrough.State
+	Spools     func() (n int, bytes int64)
+	Disk       func() (free, total int64, err error)
+	KeepFree   func(total int64) int64
+	Swept      func() Swept
+	Replicated func() ([]Replicated, error)
+	Events     func() []EventSink
+	Expires    func() time.Time // of the TLS certificate; nil: there is none
 }
 
 // Swept is what the sweep has removed since the process started.
@@ -44,6 +45,16 @@ type EventSink struct {
 	Sink                  string // "log", or a webhook's host
 	Sent, Failed, Dropped uint64
 	Waiting               int
+}
+
+// Replicated is what was copied to a host since the process started, and what waits for
+// it.
+type Replicated struct {
+	Host                    string // "": of no destination that is configured
+	Done, Postponed, Failed uint64
+	Bytes                   uint64
+	Waiting                 int64
+	Oldest                  time.Time // when the oldest that waits was pushed; zero: nothing waits
 }
 
 // Metrics are a weir's. It is safe for use by many goroutines.

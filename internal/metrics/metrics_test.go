@@ -42,6 +42,9 @@ func sources() metrics.Sources {
 		Events: func() []metrics.EventSink {
 			return []metrics.EventSink{{Sink: "log", Sent: 5}, {Sink: "hooks.test", Sent: 2, Failed: 4, Dropped: 1, Waiting: 3}}
 		},
+		Replicated: func() ([]metrics.Replicated, error) {
+			return []metrics.Replicated{{Host: "b.example", Done: 4, Postponed: 2, Failed: 1, Bytes: 77, Waiting: 3, Oldest: at}, {Host: "c.example"}}, nil
+		},
 		Expires: func() time.Time { return at },
 	}
 }
@@ -88,6 +91,17 @@ func TestScrape(t *testing.T) {
 		`weir_events_waiting{sink="hooks.test"} 3`,
 		`weir_events_waiting{sink="log"} 0`,
 		"weir_ingest_active 2",
+		`weir_replication_bytes_total{host="b.example"} 77`,
+		`weir_replication_bytes_total{host="c.example"} 0`,
+		`weir_replication_copies_total{host="b.example",outcome="done"} 4`,
+		`weir_replication_copies_total{host="b.example",outcome="failed"} 1`,
+		`weir_replication_copies_total{host="b.example",outcome="postponed"} 2`,
+		`weir_replication_copies_total{host="c.example",outcome="done"} 0`,
+		`weir_replication_copies_total{host="c.example",outcome="failed"} 0`,
+		`weir_replication_copies_total{host="c.example",outcome="postponed"} 0`,
+		`weir_replication_oldest_timestamp_seconds{host="b.example"} 1.7955972005e+09`,
+		`weir_replication_queue_length{host="b.example"} 3`,
+		`weir_replication_queue_length{host="c.example"} 0`,
 		`weir_requests_total{class="1xx"} 0`,
 		`weir_requests_total{class="2xx"} 3`,
 		`weir_requests_total{class="3xx"} 0`,

@@ -68,6 +68,10 @@ type open struct{ *registry.Blob }
 func (o open) Length() int64                   { return o.Size }
 func (o open) From() (registry.Source, string) { return o.Source, o.Upstream }
 
+// ReplicationHeader is what a registry sends with each request that copies an image here,
+// its ID and region: then it needs the right to replicate, in place of those to push.
+const ReplicationHeader = "X-Weir-Replication"
+
 type face struct {
 	reg   puller
 	who   *auth.Auth
@@ -160,6 +164,7 @@ func (f *face) caller(r *http.Request) (iam.Caller, error) {
 		return iam.Caller{}, err
 	}
 	c.Context = f.who.Context(r)
+	c.Replicates = !c.Anonymous && r.Header.Get(ReplicationHeader) != ""
 	return c, nil
 }
 

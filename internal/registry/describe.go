@@ -10,6 +10,7 @@ import (
 	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/rule"
 )
 
 // The actions that describing asks for, beside iam's.
@@ -45,9 +46,14 @@ type Image struct {
 	ArtifactType string // what it is: its artifactType, or its config's media type; "": an index
 }
 
-// Describe decides whether c may know of the registry's settings. There are none.
-func (r *Registry) Describe(ctx context.Context, c iam.Caller) error {
-	return r.overall(ctx, c, describeRegistry, "*")
+// Describe returns the replication rules, which are all of the registry that
+// DescribeRegistry tells beside its ID. Action: ecr:DescribeRegistry.
+// Errors: errs.Denied, Unauthenticated.
+func (r *Registry) Describe(ctx context.Context, c iam.Caller) (rule.Replication, error) {
+	if err := r.overall(ctx, c, describeRegistry, "*"); err != nil {
+		return nil, err
+	}
+	return r.db.Replication(ctx)
 }
 
 // Repositories returns the repositories called names, in their order; or, if there

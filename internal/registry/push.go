@@ -25,9 +25,12 @@ func (r *Registry) SetTemplates(templates *rule.Templates) { r.templates.Store(t
 
 // target returns the repository that a push of c's goes to, after the decision whether
 // c may do action there. One that is not there is made if a template says so and create
-// is true. Errors: errs.Denied, also for a repository of the cache, Unauthenticated,
+// is true. Who replicates needs one right for all of a push. Errors: errs.Denied, also for a repository of the cache, Unauthenticated,
 // NameInvalid, RepoUnknown.
 func (r *Registry) target(ctx context.Context, c iam.Caller, action, repo string, create bool) (meta.Repository, error) {
+	if c.Replicates {
+		action = iam.ReplicateImage
+	}
 	rl, name, err := r.decide(ctx, c, action, repo)
 	if err != nil {
 		return meta.Repository{}, err
@@ -40,7 +43,7 @@ func (r *Registry) target(ctx context.Context, c iam.Caller, action, repo string
 	case err == nil && row.Kind == meta.Cached && rl == nil:
 		return row, errs.New(errs.Denied, "repository %s accepts no pushes: it was cached by a pull through cache rule that is gone; delete it, and create it anew for pushes", name)
 	case errs.CodeOf(err) == errs.RepoUnknown && create:
-		return r.createForPush(ctx, rl, name)
+		return r.createForPush(ctx, c, rl, name)
 	case errs.CodeOf(err) == errs.RepoUnknown:
 		return row, r.unknown(repo)
 	}
@@ -53,15 +56,22 @@ func (r *Registry) unknown(repo string) error {
 }
 
 // createForPush makes the repository of a push, of the cache if a rule takes its name.
-// Errors: errs.RepoUnknown if no template makes it.
-func (r *Registry) createForPush(ctx context.Context, rl *rule.Rule, name string) (meta.Repository, error) {
+// Where it is replicated that needs no template, but the right to create repositories.
+// Errors: errs.RepoUnknown if no template makes it, errs.Denied.
+func (r *Registry) createForPush(ctx context.Context, c iam.Caller, rl *rule.Rule, name string) (meta.Repository, error) {
 	row := meta.Repository{Name: name, Created: time.Now(), Kind: meta.Own}
 	reason := rule.ForCreateOnPush
-	if rl != nil {
+	switch {
+	case rl != nil:
 		row.Kind, reason = meta.Cached, rule.ForPullThrough
+	case c.Replicates:
+		reason = rule.ForReplication
+		if _, _, err := r.decide(ctx, c, createRepository, name); err != nil {
+			return row, err
+		}
 	}
 	t := r.templates.Load().For(name, reason)
-	if t == nil && rl == nil {
+	if t == nil && reason == rule.ForCreateOnPush {
 		return row, r.unknown(name)
 	}
 	if t != nil {
@@ -125,7 +135,7 @@ func (r *Registry) PutManifest(ctx context.Context, c iam.Caller, repo string, p
 	if len(tags) > MaxPushTags {
 		return Pushed{}, errs.New(errs.ParamInvalid, "%d tags are pushed at once, and %d may be", len(tags), MaxPushTags)
 	}
-	err = r.db.PutImage(ctx, meta.Push{Repository: row.Name, Manifest: m, Edges: edges, Tags: tags, At: time.Now()})
+	err = r.db.PutImage(ctx, meta.Push{Repository: row.Name, Manifest: m, Edges: edges, Tags: tags, At: time.Now(), Replica: c.Replicates})
 	if err != nil {
 		return Pushed{}, err
 	}

@@ -198,32 +198,40 @@ func (r *Replicator) work(ctx context.Context, d *destination) {
 			sleep(ctx, wait, early)
 			continue
 		}
-		now := time.Now()
-		c, ok, err := r.o.DB.ClaimCopy(ctx, d.Destination.Destination, rand.Text(), now, now.Add(lease))
-		if err != nil || !ok {
-			d.leave(false, nil)
-			r.idle(ctx, d, err)
+		c, wait, err := r.next(ctx, d)
+		if err == nil && wait == 0 {
+			r.copy(ctx, d, c)
 			continue
 		}
-		r.copy(ctx, d, c)
+		d.leave(false, nil)
+		if err != nil && ctx.Err() == nil {
+			r.o.Logger.Error("replication queue cannot be read; trying again", "destination", d.Host, "error", err)
+		}
+		sleep(ctx, wait, d.wake)
 	}
 }
 
-// idle waits until something may be due.
-func (r *Replicator) idle(ctx context.Context, d *destination, err error) {
-	next := time.Time{}
-	if err == nil {
-		next, err = r.o.DB.NextCopy(ctx, d.Destination.Destination)
+// next claims a copy, or returns how long to wait until there may be one.
+func (r *Replicator) next(ctx context.Context, d *destination) (c meta.Copy, wait time.Duration, err error) {
+	due, err := r.o.DB.NextCopy(ctx, d.Destination.Destination)
+	if err != nil {
+		return meta.Copy{}, 5 * time.Second, err
 	}
-	wait := look
+	now := time.Now()
 	switch {
-	case err != nil && ctx.Err() == nil:
-		r.o.Logger.Error("replication queue cannot be read; trying again", "destination", d.Host, "error", err)
-		wait = 5 * time.Second
-	case !next.IsZero():
-		wait = min(wait, max(time.Until(next), 10*time.Millisecond))
+	case due.IsZero():
+		return meta.Copy{}, look, nil
+	case due.After(now):
+		return meta.Copy{}, min(due.Sub(now), look), nil
 	}
-	sleep(ctx, wait, d.wake)
+	c, ok, err := r.o.DB.ClaimCopy(ctx, d.Destination.Destination, rand.Text(), now, now.Add(lease))
+	switch {
+	case err != nil:
+		return meta.Copy{}, 5 * time.Second, err
+	case !ok: // another was faster
+		return meta.Copy{}, time.Millisecond, nil
+	}
+	return c, 0, nil
 }
 
 func sleep(ctx context.Context, wait time.Duration, wake <-chan struct{}) {

@@ -22,7 +22,10 @@ var meaningful = map[string]map[string]any{
 	"TagResource":         {"resourceArn": repositoryARN},
 	"UntagResource":       {"resourceArn": repositoryARN},
 
-	"DescribeImageScanFindings":  {"imageId": map[string]any{"imageTag": "v1"}},
+	"DescribeImageScanFindings":      {"imageId": map[string]any{"imageTag": "v1"}},
+	"PutReplicationConfiguration":    {"replicationConfiguration": map[string]any{"rules": []any{}}},
+	"DescribeImageReplicationStatus": {"imageId": map[string]any{"imageTag": "v1"}},
+
 	"DescribeImageSigningStatus": {"imageId": map[string]any{"imageTag": "v1"}},
 	"StartImageScan":             {"imageId": map[string]any{"imageTag": "v1"}},
 	"SetRepositoryPolicy":        {"policyText": anyone},

@@ -52,7 +52,8 @@ func Service(o Options) awsapi.Service {
 
 // images is what the operations ask of *registry.Registry.
 type images interface {
-	Describe(ctx context.Context, c iam.Caller) error
+	Describe(ctx context.Context, c iam.Caller) (rule.Replication, error)
+	ReplicationStatus(ctx context.Context, c iam.Caller, repo string, id registry.ImageID) ([]registry.ReplicationStatus, error)
 	Repositories(ctx context.Context, c iam.Caller, names []string, after string, limit int) (repos []registry.Repository, next string, err error)
 	CreateRepository(ctx context.Context, c iam.Caller, in registry.NewRepository) (registry.Repository, error)
 	DeleteRepository(ctx context.Context, c iam.Caller, repo string, force bool) (registry.Repository, error)
@@ -101,6 +102,7 @@ type rules interface {
 type settings interface {
 	PutScanning(ctx context.Context, c iam.Caller, s rule.Scanning) (rule.Scanning, error)
 	Scanning(ctx context.Context, c iam.Caller) (rule.Scanning, error)
+	PutReplication(ctx context.Context, c iam.Caller, rules rule.Replication) error
 	PutSigning(ctx context.Context, c iam.Caller, rules []admin.SigningRule) error
 	Signing(ctx context.Context, c iam.Caller) ([]admin.SigningRule, error)
 	DeleteSigning(ctx context.Context, c iam.Caller) ([]admin.SigningRule, error)
@@ -149,6 +151,9 @@ func (s *service) built() map[string]handler {
 	return map[string]handler{
 		"GetAuthorizationToken": handle(s.getAuthorizationToken, nil),
 		"DescribeRegistry":      handle(s.describeRegistry, nil),
+
+		"PutReplicationConfiguration":    handle(s.putReplication, nil),
+		"DescribeImageReplicationStatus": handle(s.describeReplication, nil),
 
 		"CreateRepository":      handle(s.createRepository, tagFailures),
 		"DescribeRepositories":  handle(s.describeRepositories, nil),

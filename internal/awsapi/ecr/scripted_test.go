@@ -159,7 +159,13 @@ func (s *script) DeleteTemplate(context.Context, iam.Caller, string) (*rule.Temp
 	return &rule.Template{}, s.err
 }
 
-func (s *script) Describe(context.Context, iam.Caller) error { return s.err }
+func (s *script) Describe(context.Context, iam.Caller) (rule.Replication, error) { return nil, s.err }
+
+func (s *script) PutReplication(context.Context, iam.Caller, rule.Replication) error { return s.err }
+
+func (s *script) ReplicationStatus(context.Context, iam.Caller, string, registry.ImageID) ([]registry.ReplicationStatus, error) {
+	return nil, s.err
+}
 
 func (s *script) Repositories(context.Context, iam.Caller, []string, string, int) ([]registry.Repository, string, error) {
 	return nil, "", s.err

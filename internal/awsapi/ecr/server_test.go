@@ -91,6 +91,7 @@ func start(t *testing.T, o ecr.Options, service func(ecr.Options) awsapi.Service
 		o.Registry = registry.New(registry.Options{ID: o.ID, Region: o.Region, Rules: rules, DB: s.db, Cache: cache, Store: store, Uploads: uploads})
 		o.Admin, err = admin.New(t.Context(), admin.Options{
 			DB: s.db, Keys: s.keys, ID: o.ID, Region: o.Region,
+			Destinations:    []rule.Destination{{Region: "east", RegistryID: other}, {Region: "west", RegistryID: registryID}},
 			Declared:        []rule.Rule{{Prefix: "declared", Kind: rule.Quay, Upstream: "quay.io", Credential: "of-the-file"}},
 			Validate:        func(ctx context.Context, r *rule.Rule) error { return s.validate(ctx, r) },
 			SettingsChanged: o.Registry.SetSettings,

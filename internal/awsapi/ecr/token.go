@@ -30,14 +30,6 @@ func (s *service) getAuthorizationToken(ctx context.Context, c *awsapi.Call, in 
 	return out, nil
 }
 
-// describeRegistry tells that nothing is replicated.
-func (s *service) describeRegistry(ctx context.Context, c *awsapi.Call, _ DescribeRegistryRequest) (*DescribeRegistryResponse, error) {
-	if err := s.images.Describe(ctx, c.Caller); err != nil {
-		return nil, err
-	}
-	return &DescribeRegistryResponse{RegistryId: s.id, ReplicationConfiguration: &ReplicationConfiguration{Rules: []ReplicationRule{}}}, nil
-}
-
 // ours refuses a registry ID that is not this registry's, where the operation is not
 // about a repository. Left out it is this one.
 func (s *service) ours(registryID string) error {
