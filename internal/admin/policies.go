@@ -31,12 +31,21 @@ func (a *Admin) PutUserPolicy(ctx context.Context, c iam.Caller, user, policyNam
 	if !policyWord.MatchString(policyName) {
 		return errs.New(errs.ParamInvalid, "The policy name %q is not 1 to 128 letters, digits and +=,.@_-.", policyName)
 	}
-	if _, err := iam.ParsePolicy([]byte(document)); err != nil {
+	p, err := iam.ParsePolicy([]byte(document))
+	if err != nil {
 		return err
 	}
-	return a.changePolicies(ctx, user, func(policies []meta.UserPolicy) ([]meta.UserPolicy, error) {
+	err = a.changePolicies(ctx, user, func(policies []meta.UserPolicy) ([]meta.UserPolicy, error) {
 		return withPolicy(policies, meta.UserPolicy{Name: inline + policyName, Document: []byte(document)}), nil
 	})
+	if err != nil {
+		return err
+	}
+	p.Name = policyName
+	for _, w := range p.Warnings() {
+		a.o.Logger.Warn("policy may deny more than is meant", "user", user, "why", w)
+	}
+	return nil
 }
 
 // UserPolicy returns a policy document of the user's own, as it was put.

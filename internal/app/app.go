@@ -169,6 +169,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		DB:      w.db,
 		Store:   w.store,
 		Uploads: uploads,
+		Logger:  w.log,
 		Changed: tell.changed,
 	})
 	tell.arn = reg.ARN

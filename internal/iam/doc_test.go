@@ -20,7 +20,14 @@ func TestDocument(t *testing.T) {
 		t.Error("there is no example")
 	}
 	for _, b := range blocks {
-		if _, err := iam.ParsePolicy(b[1]); err != nil {
+		parse := iam.ParsePolicy
+		switch doc := string(b[1]); {
+		case strings.Contains(doc, `"Principal"`) && strings.Contains(doc, `"Resource"`):
+			parse = iam.ParseRegistryPolicy
+		case strings.Contains(doc, `"Principal"`):
+			parse = iam.ParseRepositoryPolicy
+		}
+		if _, err := parse(b[1]); err != nil {
 			t.Errorf("%v in\n%s", err, b[1])
 		}
 	}

@@ -22,7 +22,8 @@ func (r *Registry) SetRepositoryPolicy(ctx context.Context, c iam.Caller, repo, 
 	if err != nil {
 		return Policy{}, err
 	}
-	if _, err := iam.ParseRepositoryPolicy([]byte(text)); err != nil {
+	parsed, err := iam.ParseRepositoryPolicy([]byte(text))
+	if err != nil {
 		return Policy{}, invalidPolicy("repository", iam.Fault(err))
 	}
 	if !force {
@@ -42,7 +43,19 @@ func (r *Registry) SetRepositoryPolicy(ctx context.Context, c iam.Caller, repo, 
 			return Policy{}, err
 		}
 	}
-	return Policy{row.Name, text}, r.asked(repo, r.db.PutRepositoryPolicy(ctx, row.Name, []byte(text)))
+	if err := r.db.PutRepositoryPolicy(ctx, row.Name, []byte(text)); err != nil {
+		return Policy{}, r.asked(repo, err)
+	}
+	parsed.Name = row.Name
+	r.warn(&parsed)
+	return Policy{row.Name, text}, nil
+}
+
+// warn says of a policy that was put what may not be as meant.
+func (r *Registry) warn(p *iam.Policy) {
+	for _, w := range p.Warnings() {
+		r.log.Warn("policy may deny more than is meant", "why", w)
+	}
 }
 
 // RepositoryPolicy returns the policy of a repository.
@@ -76,10 +89,15 @@ func (r *Registry) PutRegistryPolicy(ctx context.Context, c iam.Caller, text str
 	if err := r.overall(ctx, c, iam.PutRegistryPolicy, "*"); err != nil {
 		return err
 	}
-	if _, err := iam.ParseRegistryPolicy([]byte(text)); err != nil {
+	parsed, err := iam.ParseRegistryPolicy([]byte(text))
+	if err != nil {
 		return invalidPolicy("registry", iam.Fault(err))
 	}
-	return r.db.PutRegistryPolicy(ctx, []byte(text))
+	if err := r.db.PutRegistryPolicy(ctx, []byte(text)); err != nil {
+		return err
+	}
+	r.warn(&parsed)
+	return nil
 }
 
 // RegistryPolicy returns the policy of the registry.

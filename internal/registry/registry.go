@@ -14,6 +14,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -58,7 +59,7 @@ type Blob struct {
 	Upstream string
 }
 
-// Options of a Registry; all are required, Store and Uploads only for pushes.
+// Options of a Registry; all are required but Logger and SaveEvery, Store and Uploads only for pushes.
 type Options struct {
 	ID      string // registry ID, 12 digits
 	Region  string
@@ -71,6 +72,8 @@ type Options struct {
 	// Changed is told of each image that a caller pushed or deleted. It returns at once;
 	// nil: nobody is told.
 	Changed func(ImageChange)
+
+	Logger *slog.Logger // nil: slog's default
 
 	// SaveEvery is how many bytes of one request of a push may come before they are
 	// made durable: what a crash in the middle of it costs. 0: 256 MiB
@@ -85,6 +88,7 @@ type Registry struct {
 	store      blob.Store
 	uploads    *blob.Uploads
 	saveEvery  int64
+	log        *slog.Logger
 	changed    func(ImageChange)
 	rules      atomic.Pointer[rule.Set]
 	templates  atomic.Pointer[rule.Templates]
@@ -97,6 +101,9 @@ func New(o Options) *Registry {
 	r.changed = o.Changed
 	if r.changed == nil {
 		r.changed = func(ImageChange) {}
+	}
+	if r.log = o.Logger; r.log == nil {
+		r.log = slog.Default()
 	}
 	r.rules.Store(o.Rules)
 	r.settings.Store(&rule.Settings{})

@@ -351,6 +351,15 @@ func TestLockOut(t *testing.T) {
 	}
 	push(t, ann, "GET", "/v2/shared/app/manifests/1", "").want(t, "the tag is gone", 403, "DENIED")
 
+	// A deny by a key that no request has here is taken, and warned of.
+	pasted := policy(`{"Sid":"Pasted","Effect":"Deny","Principal":"*","Action":"ecr:PutImage","Condition":{"StringNotEquals":{"aws:sourceVpce":"vpce-1"}}}`)
+	if err := set(pasted, false); err != nil {
+		t.Error(err)
+	}
+	if want := "statement Pasted of the policy of repository team/app denies whatever the condition StringNotEquals aws:sourceVpce says"; !strings.Contains(g.Log.String(), want) {
+		t.Errorf("the log does not say %q", want)
+	}
+
 	// Tags that a request gives decide on the request.
 	g.setRegistry(t, `{"Effect":"Deny","Principal":"*","Action":["ecr:CreateRepository","ecr:TagResource"],"Resource":"*","Condition":{"StringNotEquals":{"aws:RequestTag/Team":"red"}}}`)
 	name = aws.String("team/tagged")
