@@ -87,7 +87,7 @@ func failureCode(code errs.Code) string {
 	return code.String()
 }
 
-// changed tells of an image that a caller pushed or deleted.
+// changed tells of an image that a caller pushed, deleted or archived.
 func (t *teller) changed(c registry.ImageChange) {
 	kind := events.ImageAction
 	if c.Referrer {
@@ -95,7 +95,7 @@ func (t *teller) changed(c registry.ImageChange) {
 	}
 	t.events.Emit(kind, events.Image{
 		Result: "SUCCESS", Repository: c.Repository, Digest: string(c.Digest), Action: c.Action, Tag: c.Tag,
-		MediaType: c.MediaType, ArtifactType: c.ArtifactType,
+		MediaType: c.MediaType, ArtifactType: c.ArtifactType, StorageClass: c.StorageClass,
 	})
 }
 

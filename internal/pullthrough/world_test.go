@@ -41,6 +41,9 @@ type world struct {
 	rules  *rule.Set
 	ups    map[string]*script // by prefix
 	closed bool
+
+	mu   sync.Mutex
+	told []string // by Imported
 }
 
 func hub(prefix string) rule.Rule {
@@ -98,6 +101,7 @@ func (w *world) open() {
 		Index: w.db, Store: w.store, Spools: spools, Logger: slog.New(slog.NewTextHandler(testLog{w.t}, nil)),
 		Upstream: func(r *rule.Rule) pullthrough.Upstream { return w.ups[r.Prefix] },
 		Login:    func(_ context.Context, r *rule.Rule) string { return w.ups[r.Prefix].credential() },
+		Imported: w.imported,
 	})
 	w.closed = false
 }

@@ -41,7 +41,11 @@ func (r *Registry) SetArchived(ctx context.Context, c iam.Caller, repo string, i
 	if err != nil {
 		return Image{}, r.asked(repo, err)
 	}
-	return r.image(ctx, row.Name, m)
+	image, err := r.image(ctx, row.Name, m)
+	if err == nil {
+		r.moved(row.Name, image, id.Tag, archived)
+	}
+	return image, err
 }
 
 // outside returns errs.ImageArchived for what is held in the archive. An archived tag of

@@ -10,19 +10,20 @@ import (
 const (
 	Pushing  = "PUSH"
 	Deleting = "DELETE"
+	Moving   = "UPDATE_STORAGE_CLASS"
 )
 
 // ImageChange is something that was done to an image, under one of its names.
 type ImageChange struct {
-	Action     string // Pushing or Deleting
+	Action     string // Pushing, Deleting or Moving
 	Repository string
 	Digest     digest.Digest
 	Tag        string // "": the image has none
 
-	// Of a push:
-	MediaType    string
-	ArtifactType string
-	Referrer     bool // it has a subject
+	MediaType    string // not of a deletion
+	ArtifactType string // the same
+	Referrer     bool   // of a push: it has a subject
+	StorageClass string // of a move: the new one, STANDARD or ARCHIVE
 }
 
 // artifactType is what a manifest with these edges says that it is: its artifactType if
@@ -53,6 +54,18 @@ func (r *Registry) pushed(repo string, m *oci.Manifest, e oci.Edges, tags []stri
 		change.Tag = tag
 		r.changed(change)
 	}
+}
+
+// moved tells of an image that was brought into the archive, or out of it, under the name
+// that it was called by.
+func (r *Registry) moved(repo string, i Image, tag string, archived bool) {
+	class := "STANDARD"
+	if archived {
+		class = "ARCHIVE"
+	}
+	r.changed(ImageChange{
+		Action: Moving, Repository: repo, Digest: i.Digest, Tag: tag, MediaType: i.MediaType, ArtifactType: i.ArtifactType, StorageClass: class,
+	})
 }
 
 // deleted tells of names that are gone, and returns them.

@@ -69,7 +69,7 @@ type Options struct {
 	Store   blob.Store
 	Uploads *blob.Uploads
 
-	// Changed is told of each image that a caller pushed or deleted. It returns at once;
+	// Changed is told of each image that a caller pushed, deleted or archived. It returns at once;
 	// nil: nobody is told.
 	Changed func(ImageChange)
 
