@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,6 +162,36 @@ func TestEveryMethodAuthorizes(t *testing.T) {
 		}
 	}
 	if checked < 30 {
+		t.Errorf("only %d methods were checked", checked)
+	}
+}
+
+// TestRegistryPolicyDecides: the registry's policy counts for the methods that are
+// actions of ECR's, and for no others.
+func TestRegistryPolicyDecides(t *testing.T) {
+	h := newHouse(t)
+	check(t, h.db.PutRegistryPolicy(t.Context(), []byte(`{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}`)))
+	value := reflect.ValueOf(h.Admin)
+	checked := 0
+	for i := range value.NumMethod() {
+		name := value.Type().Method(i).Name
+		if value.Type().Method(i).Type.NumIn() < 3 || value.Type().Method(i).Type.In(2) != reflect.TypeFor[iam.Caller]() {
+			continue
+		}
+		_, err := call(t, value.Method(i), iam.Caller{}, "a")
+		ofECR := errs.As(err) != nil && strings.Contains(errs.As(err).Msg, "perform ecr:")
+		for _, c := range []iam.Caller{allow("*", "*"), root} {
+			_, err := call(t, value.Method(i), c, "a")
+			denied := errs.CodeOf(err) == errs.Denied && strings.HasSuffix(errs.As(err).Msg, "with an explicit deny in a resource-based policy")
+			if denied != ofECR {
+				t.Errorf("%s by %s: %v, want a denial: %v", name, c.Name, err, ofECR)
+			}
+		}
+		if ofECR {
+			checked++
+		}
+	}
+	if checked < 15 {
 		t.Errorf("only %d methods were checked", checked)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // Action: ecr:PutReplicationConfiguration. Errors: errs.ParamInvalid for a destination
 // that the configuration has no registry for, and for this registry itself.
 func (a *Admin) PutReplication(ctx context.Context, c iam.Caller, rules rule.Replication) error {
-	if err := c.Allowed("ecr:PutReplicationConfiguration", anything); err != nil {
+	if err := a.may(ctx, c, "ecr:PutReplicationConfiguration"); err != nil {
 		return err
 	}
 	for _, d := range rules.Destinations() {
