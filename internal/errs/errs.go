@@ -50,7 +50,7 @@ const (
 	UserUnknown                     // no such user
 	UserExists                      // a user with this name is there
 	KeyUnknown                      // no such access key
-	PolicyUnknown                   // the user has no such policy
+	PolicyUnknown                   // the user has no such policy, or a repository or the registry none
 	LimitExceeded                   // more than there may be of something
 	Conflict                        // what is there is in a state that does not allow it
 	RepoExists                      // a repository with this name is there

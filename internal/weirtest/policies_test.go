@@ -110,7 +110,12 @@ func guard(t *testing.T) (*guarded, *upstreamtest.Registry) {
 	t.Helper()
 	up := upstreamtest.New(upstreamtest.Options{})
 	s := weirtest.Start(t, weirtest.Settings(up.Listen(t), "", `registry: {id: "123456789012", region: local}
-templates: [{prefix: team, applied_for: [CREATE_ON_PUSH]}]
+templates:
+  - {prefix: team, applied_for: [CREATE_ON_PUSH]}
+  - prefix: up
+    applied_for: [PULL_THROUGH_CACHE]
+    repository_policy: |
+      `+policy(about("Allow", "gina", reads, ""))+`
 `))
 	return &guarded{s, clientsOf(s)}, up
 }
@@ -242,6 +247,7 @@ func TestRegistryPolicy(t *testing.T) {
 	}
 	push(t, frank, "GET", one, "").want(t, "pull of what is held", 200, "")
 	push(t, eve, "GET", "/v2/other/app/manifests/1", "").want(t, "elsewhere", 403, "DENIED")
+	push(t, g.user(t, "gina", ""), "GET", one, "").want(t, "by the policy of the template that the pull was by", 200, "")
 
 	// A repository's policy may let one import, too, and the registry's may deny it.
 	g.set(t, "up/app", about("Allow", "frank", "ecr:BatchImportUpstreamImage", ""))
