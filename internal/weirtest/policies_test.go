@@ -380,7 +380,7 @@ func TestLockOut(t *testing.T) {
 	}
 }
 
-// signedCall calls an operation by its target with s's key.
+// signedCall calls an operation of ECR's or of weir's own by its target with s's key.
 func signedCall(t *testing.T, s *weirtest.Server, target, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+s.Addr+"/", strings.NewReader(body))
@@ -389,9 +389,13 @@ func signedCall(t *testing.T, s *weirtest.Server, target, body string) (int, str
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	req.Header.Set("X-Amz-Target", target)
+	service := "weir"
+	if strings.HasPrefix(target, "AmazonEC2") {
+		service = "ecr"
+	}
 	sum := sha256.Sum256([]byte(body))
 	key := aws.Credentials{AccessKeyID: s.Key.ID, SecretAccessKey: s.Key.Secret}
-	if err := v4.NewSigner().SignHTTP(t.Context(), key, req, hex.EncodeToString(sum[:]), "weir", "local", time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(t.Context(), key, req, hex.EncodeToString(sum[:]), service, "local", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	resp, err := http.DefaultClient.Do(req)
