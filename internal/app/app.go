@@ -204,7 +204,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Logger:  w.log,
 	})
 	w.closers = append(w.closers, func() error { w.sweeper.Close(); return nil })
-	if err := w.openReplication(ctx, o.Version); err != nil {
+	if err := w.openReplication(ctx, o.Version, tell.replicated); err != nil {
 		return nil, err
 	}
 	w.metrics = metrics.New(metrics.Sources{

@@ -8,14 +8,17 @@ import (
 	"github.com/weir-registry/weir/internal/config"
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/events"
+	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/metrics"
 	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/registry"
+	"github.com/weir-registry/weir/internal/replicate"
 )
 
 // teller makes ECR's events of what the others tell.
 type teller struct {
-	events *events.Emitter
+	events   *events.Emitter
+	registry meta.Registry
 
 	// arn names a repository. It is to be set before the first request.
 	arn func(repo string) string
@@ -33,7 +36,7 @@ func (w *Weir) openEvents(version string) (*teller, error) {
 		}
 		o.Webhooks = append(o.Webhooks, hook)
 	}
-	t := &teller{events: events.New(o)}
+	t := &teller{events: events.New(o), registry: w.Registry}
 	w.closers = append(w.closers, func() error { t.events.Close(); return nil })
 	return t, nil
 }
@@ -97,6 +100,19 @@ func (t *teller) changed(c registry.ImageChange) {
 		Result: "SUCCESS", Repository: c.Repository, Digest: string(c.Digest), Action: c.Action, Tag: c.Tag,
 		MediaType: c.MediaType, ArtifactType: c.ArtifactType, StorageClass: c.StorageClass,
 	})
+}
+
+// replicated tells of a copy that is there, or is given up. In AWS the destination tells
+// of it; here it is the source that knows.
+func (t *teller) replicated(o replicate.Outcome) {
+	d := events.Replication{
+		Result: "SUCCESS", Repository: o.Repository, Digest: string(o.Digest), Action: "REPLICATE", Tag: o.Tag,
+		SourceAccount: t.registry.ID, SourceRegion: t.registry.Region,
+	}
+	if o.Failed {
+		d.Result = "FAILED"
+	}
+	t.events.Emit(events.ReplicationAction, d, "arn:aws:ecr:"+o.To.Region+":"+o.To.RegistryID+":repository/"+o.There)
 }
 
 // delivered is what metrics tell of the events.

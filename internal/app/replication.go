@@ -17,7 +17,7 @@ import (
 // openReplication starts to copy what was pushed to where replication rules say. The
 // destinations are reached by a client of their own: that an address is written for one
 // of them is no reason to reach an upstream there.
-func (w *Weir) openReplication(ctx context.Context, version string) error {
+func (w *Weir) openReplication(ctx context.Context, version string, ended func(replicate.Outcome)) error {
 	c := w.config
 	hosts := map[string]config.Upstream{}
 	for _, d := range c.Replication.Destinations {
@@ -32,7 +32,7 @@ func (w *Weir) openReplication(ctx context.Context, version string) error {
 		return err
 	}
 	w.closers = append(w.closers, ups.close)
-	o := replicate.Options{DB: w.db, Store: w.store, GiveUp: time.Duration(c.Replication.GiveUpAfter), Logger: w.log}
+	o := replicate.Options{DB: w.db, Store: w.store, GiveUp: time.Duration(c.Replication.GiveUpAfter), Logger: w.log, Ended: ended}
 	for _, d := range c.Replication.Destinations {
 		push := upstream.PushOptions{}
 		if d.Kind == config.DestinationWeir {

@@ -388,7 +388,7 @@ type Webhook struct {
 	// line breaks at its end do not count. It is read at the start. Required.
 	SecretFile string `yaml:"secret_file"`
 	// The events that are sent: ECR Image Action, ECR Referrer Action, ECR Pull
-	// Through Cache Action. Left out, all are.
+	// Through Cache Action, ECR Replication Action. Left out, all are.
 	Types []string `yaml:"types"`
 	// PEM file with certificates to trust for it, beside the machine's own.
 	CAFile string `yaml:"ca_file"`

@@ -9,7 +9,7 @@ import (
 )
 
 // eventTypes are the events that a webhook may be for.
-var eventTypes = [...]string{"ECR Image Action", "ECR Referrer Action", "ECR Pull Through Cache Action"}
+var eventTypes = [...]string{"ECR Image Action", "ECR Referrer Action", "ECR Pull Through Cache Action", "ECR Replication Action"}
 
 // minSecret is how many bytes a webhook's secret has at least.
 const minSecret = 16

@@ -33,6 +33,7 @@ const (
 	ImageAction       = "ECR Image Action"
 	ReferrerAction    = "ECR Referrer Action"
 	PullThroughAction = "ECR Pull Through Cache Action"
+	ReplicationAction = "ECR Replication Action"
 )
 
 // OwnLog is the Options.Log that stands for weir's own log.
@@ -91,6 +92,17 @@ type PullThrough struct {
 	Digest        string `json:"image-digest,omitempty"`
 	FailureCode   string `json:"failure-code,omitempty"`
 	FailureReason string `json:"failure-reason,omitempty"`
+}
+
+// Replication is the detail of a ReplicationAction.
+type Replication struct {
+	Result        string `json:"result"` // SUCCESS or FAILED
+	Repository    string `json:"repository-name"`
+	Digest        string `json:"image-digest"`
+	SourceAccount string `json:"source-account"`
+	Action        string `json:"action-type"` // REPLICATE
+	SourceRegion  string `json:"source-region"`
+	Tag           string `json:"image-tag,omitempty"`
 }
 
 // Emitter hands events to those who are to have them. It is safe for use by many

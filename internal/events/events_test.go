@@ -153,6 +153,7 @@ func TestManual(t *testing.T) {
 		events.ImageAction:       func() any { return &events.Image{} },
 		events.ReferrerAction:    func() any { return &events.Image{} },
 		events.PullThroughAction: func() any { return &events.PullThrough{} },
+		events.ReplicationAction: func() any { return &events.Replication{} },
 	}
 	for _, m := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
 		var sample struct {

@@ -31,6 +31,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/weir-registry/weir/internal/blob"
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/meta"
@@ -70,6 +72,20 @@ type Options struct {
 	Copies int           // that are made at a time to each destination; 0: 4
 	GiveUp time.Duration // how long after its push a copy is tried; 0: 7 days
 	Logger *slog.Logger  // nil: slog.Default()
+
+	// Ended is told of each copy that is there, and of each that is given up. It returns
+	// at once; nil: nobody is told.
+	Ended func(Outcome)
+}
+
+// Outcome is how a copy ended.
+type Outcome struct {
+	To         rule.Destination
+	Repository string // here
+	There      string // its name at the destination
+	Tag        string // "": the copy has none
+	Digest     digest.Digest
+	Failed     bool
 }
 
 // Replicator makes copies until Close. It is safe for use by many goroutines.
@@ -86,6 +102,9 @@ func Run(o Options) *Replicator {
 	o.GiveUp = cmp.Or(o.GiveUp, 7*24*time.Hour)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Ended == nil {
+		o.Ended = func(Outcome) {}
 	}
 	r := &Replicator{o: o}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -298,7 +317,11 @@ func (r *Replicator) settle(ctx context.Context, d *destination, c meta.Copy, er
 		if err == nil {
 			d.done.Add(1)
 		}
-		return r.o.DB.EndCopy(ctx, c, err != nil, time.Now())
+		stored := r.o.DB.EndCopy(ctx, c, err != nil, time.Now())
+		if err == nil && stored == nil {
+			r.o.Ended(Outcome{To: c.To, Repository: c.Repository, There: d.name(c.Repository), Tag: c.Tag(), Digest: c.Digest})
+		}
+		return stored
 	case errors.Is(err, errLost):
 		d.leave(false, nil)
 		return nil
@@ -363,15 +386,16 @@ func (r *Replicator) keepHouse(ctx context.Context) {
 			r.o.Logger.Error("replication queue cannot be looked through; trying again", "error", err)
 		}
 		for _, g := range all {
-			host := ""
+			host, there := "", g.Repository
 			for _, d := range r.all {
 				if d.Destination.Destination == g.To {
-					host = d.Host
+					host, there = d.Host, d.name(g.Repository)
 					d.failed.Add(1)
 				}
 			}
 			r.o.Logger.Error("copy given up; it is made if the image is pushed again", "repository", g.Repository, "name", g.Name, "digest", g.Digest,
 				"region", g.To.Region, "registry", g.To.RegistryID, "destination", host, "failure", g.Failure, "reason", g.Reason)
+			r.o.Ended(Outcome{To: g.To, Repository: g.Repository, There: there, Tag: meta.Copy{Name: g.Name, Digest: g.Digest}.Tag(), Digest: g.Digest, Failed: true})
 		}
 		if len(all) < page {
 			sleep(ctx, look, nil)

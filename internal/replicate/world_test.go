@@ -43,6 +43,7 @@ type world struct {
 	log        lines
 	options    replicate.Options
 	r          *replicate.Replicator
+	outcomes   outcomes
 }
 
 // lines is a log that is written and read at once.
@@ -99,7 +100,7 @@ func in(t *testing.T, o upstreamtest.Options, test func(t *testing.T, w *world))
 		pusher := func(host string) *upstream.Pusher {
 			return client.Registry(host, rule.Generic, cred).Pusher(upstream.PushOptions{})
 		}
-		w.options = replicate.Options{DB: w.db, Store: w.store, Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Destinations: []replicate.Destination{
+		w.options = replicate.Options{Ended: w.outcomes.add, DB: w.db, Store: w.store, Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Destinations: []replicate.Destination{
 			{Destination: east, Host: "east.test", Push: pusher("east.test")},
 			{Destination: west, Host: "west.test", Push: pusher("west.test"), Prefix: "copies/of"},
 		}}
