@@ -108,6 +108,10 @@ func Codes() []Code {
 	return all
 }
 
+// ErrNoCredential is in the chain of an UpstreamDenied where the upstream was not asked,
+// since the credential that weir has for it cannot be read.
+var ErrNoCredential = errors.New("no credential")
+
 // Error is a failure whose meaning is known.
 type Error struct {
 	Code       Code

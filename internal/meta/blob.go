@@ -33,6 +33,23 @@ func (db *DB) Blob(ctx context.Context, repo string, d digest.Digest) (rule.Blob
 	return b, nil
 }
 
+// BlobType returns the media type that a manifest of the repository has for a blob, which
+// may be "", and whether one names it as config or layer; of several, the one whose digest
+// is first. Errors: errs.NameInvalid, errs.DigestInvalid.
+func (db *DB) BlobType(ctx context.Context, repo string, d digest.Digest) (mediaType string, named bool, err error) {
+	if err := checkNames(repo, d); err != nil {
+		return "", false, err
+	}
+	types, err := list(ctx, db.get(), getBlobType, []any{repo, string(d)}, text[string])
+	if err != nil {
+		return "", false, fmt.Errorf("type of blob %s@%s: %w", repo, d, err)
+	}
+	if len(types) == 0 {
+		return "", false, nil
+	}
+	return types[0], true, nil
+}
+
 // PutBlob says that the store holds a blob, which was claimed before its bytes came to
 // it, and links it to repositories, which are made if they are not there. It is called
 // only after the bytes are durable. What was once public stays public.

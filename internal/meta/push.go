@@ -20,6 +20,10 @@ type Push struct {
 	Tags       []string // that are the manifest's from then on
 	At         time.Time
 	Replica    bool // another registry's replication brings it: it goes no further
+
+	// Strict has PutImage refuse, as ECR's API does, an index whose children are not all
+	// there, and a push that changes nothing.
+	Strict bool
 }
 
 // PutImage stores a manifest in a repository that is there. Unlike PutManifest it asks
@@ -28,8 +32,8 @@ type Push struct {
 // queued for their destinations in the same transaction. What was in the archive comes
 // out of it. Whoever calls has verified that
 // the bytes have the digest.
-// Errors: errs.RepoUnknown, errs.ManifestBlobUnknown, errs.TagImmutable, and
-// PutManifest's.
+// Errors: errs.RepoUnknown, errs.ManifestBlobUnknown, errs.TagImmutable, PutManifest's, and
+// errs.ChildUnknown and errs.ImageExists for a strict push.
 func (db *DB) PutImage(ctx context.Context, p Push) error {
 	if err := checkPut(p.Repository, p.Manifest, p.Edges, p.Tags); err != nil {
 		return err
@@ -40,6 +44,9 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 		if err != nil {
 			return err
 		}
+		if err := t.changes(ctx, repo, p); err != nil {
+			return err
+		}
 		if err := t.putManifest(ctx, repo.Name, p.Manifest, p.Edges, p.At); err != nil {
 			return err
 		}
@@ -48,7 +55,7 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 				return err
 			}
 		}
-		if err := t.complain(ctx, repo.Name, p.Manifest.Digest); err != nil {
+		if err := t.complain(ctx, repo.Name, p.Manifest.Digest, p.Strict); err != nil {
 			return err
 		}
 		for _, tag := range p.Tags {
@@ -70,22 +77,58 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 	return nil
 }
 
-// complain returns what a stored manifest's repository lacks of it.
-func (t *tx) complain(ctx context.Context, repo string, d digest.Digest) error {
+// changes returns errs.ImageExists for a strict push of an image that is there, outside the
+// archive, and has its tags.
+func (t *tx) changes(ctx context.Context, repo Repository, p Push) error {
+	if !p.Strict {
+		return nil
+	}
+	var there bool
+	if err := t.row(ctx, hasManifest, []any{repo.Name, string(p.Manifest.Digest)}, &there); err != nil || !there {
+		return err
+	}
+	if repo.Archives {
+		if s, err := t.storage(ctx, repo.Name, p.Manifest.Digest); err != nil || s.Archived {
+			return err
+		}
+	}
+	for _, tag := range p.Tags {
+		is, err := t.tag(ctx, repo.Name, tag)
+		if errs.CodeOf(err) == errs.ManifestUnknown || err == nil && is.Digest != p.Manifest.Digest {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errs.New(errs.ImageExists, "image %s is in repository %s, and has these tags", p.Manifest.Digest, repo.Name)
+}
+
+// complain returns what a stored manifest's repository lacks of it; children: images too.
+func (t *tx) complain(ctx context.Context, repo string, d digest.Digest, children bool) error {
 	members, err := list(ctx, t.runner, listMembers, []any{repo, string(d)}, scanMember)
 	if err != nil {
 		return err
 	}
 	var missing []string
+	code := errs.ManifestBlobUnknown
 	for _, m := range members {
-		if m.Kind != oci.EdgeChild && !m.servable && !m.Foreign() && len(missing) < 32 {
+		if m.Kind == oci.EdgeChild { // an index names nothing else
+			code = errs.ChildUnknown
+			if m.manifest || !children {
+				continue
+			}
+		} else if m.servable || m.Foreign() {
+			continue
+		}
+		if len(missing) < 32 {
 			missing = append(missing, string(m.Digest))
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	e := errs.New(errs.ManifestBlobUnknown, "the manifest names what is not in repository %s: %s", repo, strings.Join(missing, ", "))
+	e := errs.New(code, "the manifest names what is not in repository %s: %s", repo, strings.Join(missing, ", "))
 	e.Detail = map[string][]string{"missing": missing}
 	return e
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/rule"
 )
 
 // ECR's limits on the parts of a layer.
@@ -111,4 +113,73 @@ func (r *Registry) already(ctx context.Context, repo string, s *session, d diges
 	}
 	err = errs.New(errs.BlobExists, "The layer with digest '%s' already exists in the repository with name '%s' in registry with id '%s'", d, repo, r.id)
 	return joined(err, s.file.Abort())
+}
+
+// Layer is what a repository knows of a blob.
+type Layer struct {
+	rule.Blob
+	MediaType string // as a manifest of the repository says; "": none names it
+}
+
+// Layers tells of blobs whether the repository has them, without asking an upstream:
+// nil for what is no digest. Action: ecr:BatchCheckLayerAvailability.
+// Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown.
+func (r *Registry) Layers(ctx context.Context, c iam.Caller, repo string, digests []string) ([]*Layer, error) {
+	row, err := r.described(ctx, c, iam.BatchCheckLayerAvailability, repo)
+	if err != nil {
+		return nil, err
+	}
+	layers := make([]*Layer, len(digests))
+	for i, s := range digests {
+		d, err := oci.ParseDigest(s)
+		if err != nil {
+			continue
+		}
+		b, err := r.db.Blob(ctx, row.Name, d)
+		if err != nil {
+			return nil, err
+		}
+		if row.Archives && b.Linked {
+			if b.Archived, err = r.db.InArchive(ctx, row.Name, d); err != nil {
+				return nil, err
+			}
+		}
+		layers[i] = &Layer{Blob: b}
+		if b.Held && b.Linked {
+			r.db.Touch(row.Name, "", d, time.Now()) // a push that asks need not send it: it stays
+			if layers[i].MediaType, _, err = r.db.BlobType(ctx, row.Name, d); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return layers, nil
+}
+
+// FetchLayer says whether a client would get a blob now, and has it on its way in when it
+// returns nil: of a rule's repository it is asked for upstream.
+// Errors: as Blob, and errs.Conflict for a blob of an own repository that no manifest there
+// names.
+func (r *Registry) FetchLayer(ctx context.Context, c iam.Caller, repo string, d digest.Digest) error {
+	s, err := r.find(ctx, c, iam.GetDownloadURLForLayer, repo)
+	if err != nil {
+		return r.asked(repo, err)
+	}
+	if _, err := oci.ParseDigest(string(d)); err != nil {
+		return err
+	}
+	b, err := r.cache.Blob(ctx, s, d)
+	if errs.CodeOf(err) == errs.BlobUnknown && s.Rule.Upstream == "" {
+		return errs.Wrap(errs.BlobUnknown, err, "The layer with digest %s does not exist within the repository with name '%s' in the registry with id '%s'", d, repo, r.id)
+	}
+	if err != nil {
+		return err
+	}
+	if err := b.Close(); err != nil || !s.Own {
+		return err
+	}
+	_, named, err := r.db.BlobType(ctx, s.Repository, d)
+	if err == nil && !named {
+		err = errs.New(errs.Conflict, "The layer with digest %s is not associated with an image of the repository with name '%s' in the registry with id '%s'", d, repo, r.id)
+	}
+	return err
 }

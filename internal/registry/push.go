@@ -86,9 +86,10 @@ func (r *Registry) createForPush(ctx context.Context, c iam.Caller, rl *rule.Rul
 
 // Pushed is a manifest that was pushed.
 type Pushed struct {
-	Digest  digest.Digest
-	Subject digest.Digest // of what it is about; "": nothing
-	Tags    []string
+	Digest    digest.Digest
+	MediaType string
+	Subject   digest.Digest // of what it is about; "": nothing
+	Tags      []string
 }
 
 // ManifestPush is a manifest as a client pushes it.
@@ -99,12 +100,17 @@ type ManifestPush struct {
 	Tags        []string         // further ones
 	ContentType string
 	Raw         []byte
+
+	// Strict refuses what ECR's API refuses and container clients do not expect to be: an
+	// index before its children, and a push that changes nothing.
+	Strict bool
 }
 
 // PutManifest stores a manifest. Its config and layers are in the repository already;
 // children and subject need not be. Errors: as for every push (errs.Denied,
 // Unauthenticated, NameInvalid, RepoUnknown), errs.ManifestInvalid, ManifestTooLarge,
-// DigestMismatch, ManifestBlobUnknown, TagImmutable, TagInvalid, ParamInvalid.
+// DigestMismatch, ManifestBlobUnknown, TagImmutable, TagInvalid, ParamInvalid; ChildUnknown
+// and ImageExists of a strict one.
 func (r *Registry) PutManifest(ctx context.Context, c iam.Caller, repo string, p ManifestPush) (Pushed, error) {
 	row, err := r.target(ctx, c, iam.PutImage, repo, true)
 	if err != nil {
@@ -135,12 +141,19 @@ func (r *Registry) PutManifest(ctx context.Context, c iam.Caller, repo string, p
 	if len(tags) > MaxPushTags {
 		return Pushed{}, errs.New(errs.ParamInvalid, "%d tags are pushed at once, and %d may be", len(tags), MaxPushTags)
 	}
-	err = r.db.PutImage(ctx, meta.Push{Repository: row.Name, Manifest: m, Edges: edges, Tags: tags, At: time.Now(), Replica: c.Replicates})
+	err = r.db.PutImage(ctx, meta.Push{Repository: row.Name, Manifest: m, Edges: edges, Tags: tags, At: time.Now(), Replica: c.Replicates, Strict: p.Strict})
+	if errs.CodeOf(err) == errs.ImageExists {
+		tag := "null"
+		if len(tags) > 0 {
+			tag = tags[0]
+		}
+		err = errs.New(errs.ImageExists, "Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'", m.Digest, tag, repo, r.id)
+	}
 	if err != nil {
 		return Pushed{}, err
 	}
 	r.pushed(row.Name, m, edges, tags)
-	pushed := Pushed{Digest: m.Digest, Tags: tags}
+	pushed := Pushed{Digest: m.Digest, MediaType: m.MediaType, Tags: tags}
 	for _, e := range edges.List {
 		if e.Kind == oci.EdgeSubject {
 			pushed.Subject = e.Digest

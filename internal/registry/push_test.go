@@ -571,6 +571,8 @@ func TestPutManifest(t *testing.T) {
 		if errs.CodeOf(err) != tt.want || (err == nil) != (tt.want == 0) {
 			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
 		}
+		mediaType := got.MediaType
+		got.MediaType = ""
 		if diff := cmp.Diff(tt.got, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
@@ -578,7 +580,7 @@ func TestPutManifest(t *testing.T) {
 			continue
 		}
 		m, err := w.Manifest(ctx, root, "team/app", oci.Reference{Digest: got.Digest}, true)
-		if err != nil || !bytes.Equal(m.Raw, tt.push.Raw) {
+		if err != nil || !bytes.Equal(m.Raw, tt.push.Raw) || m.MediaType != mediaType {
 			t.Errorf("%s comes back as %v, %v", tt.name, m, err)
 		}
 	}

@@ -200,6 +200,11 @@ func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref 
 	if err != nil {
 		return nil, err
 	}
+	return r.manifest(ctx, c, s, ref, pull)
+}
+
+// manifest is Manifest of a repository that was decided on.
+func (r *Registry) manifest(ctx context.Context, c iam.Caller, s pullthrough.Scope, ref oci.Reference, pull bool) (_ *Manifest, err error) {
 	if s.Rule, err = r.settled(ctx, s.Rule, s.Repository, ref.Tag); err != nil {
 		return nil, err
 	}

@@ -251,34 +251,3 @@ func (r *Registry) deleteImage(ctx context.Context, repo string, id ImageID) ([]
 	}
 	return r.deleted(repo, gone...), nil
 }
-
-// Layers tells of blobs whether the repository has them, without asking an upstream:
-// nil for what is no digest. Action: ecr:BatchCheckLayerAvailability.
-// Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown.
-func (r *Registry) Layers(ctx context.Context, c iam.Caller, repo string, digests []string) ([]*rule.Blob, error) {
-	row, err := r.described(ctx, c, iam.BatchCheckLayerAvailability, repo)
-	if err != nil {
-		return nil, err
-	}
-	layers := make([]*rule.Blob, len(digests))
-	for i, s := range digests {
-		d, err := oci.ParseDigest(s)
-		if err != nil {
-			continue
-		}
-		b, err := r.db.Blob(ctx, row.Name, d)
-		if err != nil {
-			return nil, err
-		}
-		if b.Held && b.Linked {
-			r.db.Touch(row.Name, "", d, time.Now()) // a push that asks need not send it: it stays
-		}
-		if row.Archives && b.Linked {
-			if b.Archived, err = r.db.InArchive(ctx, row.Name, d); err != nil {
-				return nil, err
-			}
-		}
-		layers[i] = &b
-	}
-	return layers, nil
-}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -241,7 +242,7 @@ func (r *Registry) credential(ctx context.Context, q *asked) (user, secret strin
 	if e := errs.As(err); e != nil && e.Code != errs.Internal {
 		why += ": " + e.Msg
 	}
-	return "", "", r.fail(q, "", errs.UpstreamDenied, err, "%s", why)
+	return "", "", r.fail(q, "", errs.UpstreamDenied, fmt.Errorf("%w: %w", errs.ErrNoCredential, err), "%s", why)
 }
 
 func (r *Registry) readToken(ctx context.Context, e *endpoint, q *asked, res *http.Response) (string, time.Duration, error) {

@@ -78,7 +78,10 @@ type images interface {
 	NamedImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.Image, error)
 	DeleteImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) (deleted []registry.ImageID, failures []registry.ImageFailure, err error)
 	SetArchived(ctx context.Context, c iam.Caller, repo string, id registry.ImageID, archived bool) (registry.Image, error)
-	Layers(ctx context.Context, c iam.Caller, repo string, digests []string) ([]*rule.Blob, error)
+	PutManifest(ctx context.Context, c iam.Caller, repo string, p registry.ManifestPush) (registry.Pushed, error)
+	FetchImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.FetchedImage, error)
+	Layers(ctx context.Context, c iam.Caller, repo string, digests []string) ([]*registry.Layer, error)
+	FetchLayer(ctx context.Context, c iam.Caller, repo string, d digest.Digest) error
 	StartUpload(ctx context.Context, c iam.Caller, repo string, algorithm digest.Algorithm) (registry.Upload, error)
 	AppendLayerPart(ctx context.Context, c iam.Caller, repo, id string, p registry.Part) (registry.Upload, error)
 	FinishLayer(ctx context.Context, c iam.Caller, repo, id string, d digest.Digest) error
@@ -192,6 +195,9 @@ func (s *service) built() map[string]handler {
 		"BatchDeleteImage":            handle(s.deleteImages, nil),
 		"BatchCheckLayerAvailability": handle(s.checkLayers, nil),
 		"UpdateImageStorageClass":     handle(s.updateStorageClass, nil),
+
+		"BatchGetImage": handle(s.getImages, nil),
+		"PutImage":      handleLong("imageManifest", s.putImage, pushFailures),
 
 		"InitiateLayerUpload": handle(s.initiateUpload, nil),
 		"UploadLayerPart":     handleLong("layerPartBlob", s.uploadPart, nil),

@@ -60,3 +60,30 @@ func (s *service) completeUpload(ctx context.Context, c *awsapi.Call, in Complet
 		RegistryId: s.id, RepositoryName: in.RepositoryName, UploadId: in.UploadId, LayerDigest: d,
 	}, err
 }
+
+func (s *service) checkLayers(ctx context.Context, c *awsapi.Call, in BatchCheckLayerAvailabilityRequest) (*BatchCheckLayerAvailabilityResponse, error) {
+	c.About(in.RepositoryName, "")
+	if err := s.elsewhere(in.RepositoryName, in.RegistryId); err != nil {
+		return nil, err
+	}
+	layers, err := s.images.Layers(ctx, c.Caller, in.RepositoryName, in.LayerDigests)
+	if err != nil {
+		return nil, err
+	}
+	out := &BatchCheckLayerAvailabilityResponse{Layers: []Layer{}, Failures: []LayerFailure{}}
+	for i, l := range layers {
+		switch d := in.LayerDigests[i]; {
+		case d == "":
+			out.Failures = append(out.Failures, LayerFailure{FailureCode: "MissingLayerDigest", FailureReason: "Invalid request parameters: layer digest cannot be null"})
+		case l == nil:
+			out.Failures = append(out.Failures, LayerFailure{LayerDigest: d, FailureCode: "InvalidLayerDigest", FailureReason: "Invalid request parameters: layer digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'"})
+		case l.Linked && l.Held && l.Archived:
+			out.Layers = append(out.Layers, Layer{LayerDigest: d, LayerAvailability: "ARCHIVED", LayerSize: new(l.Size), MediaType: l.MediaType})
+		case l.Linked && l.Held:
+			out.Layers = append(out.Layers, Layer{LayerDigest: d, LayerAvailability: "AVAILABLE", LayerSize: new(l.Size), MediaType: l.MediaType})
+		default:
+			out.Layers = append(out.Layers, Layer{LayerDigest: d, LayerAvailability: "UNAVAILABLE"})
+		}
+	}
+	return out, nil
+}

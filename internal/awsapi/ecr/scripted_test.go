@@ -127,9 +127,19 @@ func (s *script) SetArchived(context.Context, iam.Caller, string, registry.Image
 	return registry.Image{}, s.err
 }
 
-func (s *script) Layers(context.Context, iam.Caller, string, []string) ([]*rule.Blob, error) {
+func (s *script) Layers(context.Context, iam.Caller, string, []string) ([]*registry.Layer, error) {
 	return nil, s.err
 }
+
+func (s *script) PutManifest(context.Context, iam.Caller, string, registry.ManifestPush) (registry.Pushed, error) {
+	return registry.Pushed{}, s.err
+}
+
+func (s *script) FetchImages(context.Context, iam.Caller, string, []registry.ImageID) ([]registry.FetchedImage, error) {
+	return nil, s.err
+}
+
+func (s *script) FetchLayer(context.Context, iam.Caller, string, digest.Digest) error { return s.err }
 
 func (s *script) StartUpload(context.Context, iam.Caller, string, digest.Algorithm) (registry.Upload, error) {
 	return registry.Upload{}, s.err

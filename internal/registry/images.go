@@ -1,0 +1,120 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/oci"
+)
+
+const (
+	// fetchers is how many images of one request are fetched at once.
+	fetchers = 8
+	// maxFetched is how many bytes the manifests of one request may have together.
+	maxFetched = 16 << 20
+)
+
+// FetchedImage is what one of several images that were asked for came to: a manifest or an
+// error.
+type FetchedImage struct {
+	ID  ImageID
+	Err error
+	*Manifest
+}
+
+// FetchImages returns the manifests of images, each as a pull of it, in the order of ids.
+// An ID with tag and digest is of the image that has both; errs.Conflict if none has.
+// Those of a rule's repository are asked for upstream, a few at a time.
+// Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown; errs.LimitExceeded for
+// more bytes than an answer can have; errs.UpstreamDenied if the rule's credential cannot be
+// read; of one image, in its place: Manifest's, TagInvalid, DigestInvalid, ParamInvalid (an
+// ID that is empty).
+func (r *Registry) FetchImages(ctx context.Context, c iam.Caller, repo string, ids []ImageID) ([]FetchedImage, error) {
+	s, err := r.find(ctx, c, iam.BatchGetImage, repo)
+	if err != nil {
+		return nil, r.asked(repo, err)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	images := make([]FetchedImage, len(ids))
+	var (
+		left    = int64(maxFetched)
+		mu      sync.Mutex // guards left
+		work    = make(chan int)
+		workers sync.WaitGroup
+	)
+	fetch := func(i int) {
+		m, err := func() (*Manifest, error) {
+			ref, err := referenceOf(ids[i])
+			if err != nil {
+				return nil, err
+			}
+			m, err := r.manifest(ctx, c, s, ref, true)
+			if err == nil && ids[i].Digest != "" && m.Digest != ids[i].Digest {
+				err = errs.New(errs.Conflict, "tag %s of %s is %s", ids[i].Tag, repo, m.Digest)
+			}
+			return m, err
+		}()
+		images[i] = FetchedImage{ids[i], err, m}
+		if err != nil && ofAll(err) {
+			stop(err)
+		}
+		if err == nil {
+			mu.Lock()
+			left -= m.Size
+			over := left < 0
+			mu.Unlock()
+			if over {
+				stop(errs.New(errs.LimitExceeded, "the manifests of these images have more than %d bytes together: ask for fewer images at once", maxFetched))
+			}
+		}
+	}
+	for range min(fetchers, len(ids)) {
+		workers.Go(func() {
+			for i := range work {
+				fetch(i)
+			}
+		})
+	}
+	for i := range ids {
+		select {
+		case work <- i:
+		case <-ctx.Done():
+		}
+	}
+	close(work)
+	workers.Wait()
+	return images, context.Cause(ctx)
+}
+
+// ofAll says whether an error with one image of several is one of the whole request.
+func ofAll(err error) bool {
+	switch errs.CodeOf(err) {
+	case errs.Internal, errs.Denied, errs.Unauthenticated, errs.Unavailable, errs.StorageFull, errs.RepoUnknown:
+		return true
+	}
+	return errors.Is(err, errs.ErrNoCredential)
+}
+
+// referenceOf checks an ID and returns by what its image is asked for. Errors: errs.TagInvalid,
+// errs.DigestInvalid, errs.ParamInvalid.
+func referenceOf(id ImageID) (ref oci.Reference, err error) {
+	if id.Digest == "" && id.Tag == "" {
+		return ref, errs.New(errs.ParamInvalid, "Invalid request parameters: both tag and digest cannot be null")
+	}
+	if id.Digest != "" {
+		if _, err := oci.ParseDigest(string(id.Digest)); err != nil {
+			return ref, err
+		}
+	}
+	if id.Tag == "" {
+		return oci.Reference{Digest: id.Digest}, nil
+	}
+	if _, err := oci.ParseTag(id.Tag); err != nil {
+		return ref, err
+	}
+	return oci.Reference{Tag: id.Tag}, nil
+}
