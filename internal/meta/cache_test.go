@@ -115,7 +115,7 @@ func TestMemoryIsExact(t *testing.T) {
 	write := func(n int) string {
 		repo, tag, blob := pick(repos), pick(tags), pick(blobs)
 		m := pick([]string{"m1", "m2", "i1", "i2"})
-		switch rng.IntN(10) {
+		switch rng.IntN(14) {
 		case 0, 1:
 			putManifest(t, db, repo, tag, n, m, manifests[m]...)
 			return "put " + repo + ":" + tag + " " + m
@@ -152,6 +152,22 @@ func TestMemoryIsExact(t *testing.T) {
 				return k, nil
 			})
 			return "change key " + tag
+		case 9:
+			_ = db.PutRepositoryPolicy(ctx, repo, document(fmt.Sprint("S", n))) // may not be there
+			return "put policy of " + repo
+		case 10:
+			_, _ = db.DeleteRepositoryPolicy(ctx, repo) // may not be there
+			return "delete policy of " + repo
+		case 11:
+			_, _ = db.DeleteRepository(ctx, repo, true) // may not be there
+			return "delete " + repo
+		case 12:
+			if rng.IntN(3) == 0 {
+				_, _ = db.DeleteRegistryPolicy(ctx) // may not be there
+				return "delete policy of the registry"
+			}
+			check(t, db.PutRegistryPolicy(ctx, document(fmt.Sprint("S", n))))
+			return "put policy of the registry"
 		}
 		check(t, db.PutKey(ctx, meta.Key{ID: pick(tags), Principal: fmt.Sprint("p", n), Active: rng.IntN(2) == 0}))
 		return "put key"
@@ -162,10 +178,16 @@ func TestMemoryIsExact(t *testing.T) {
 		Blobs     map[string]rule.Blob
 		Keys      map[string]meta.Key
 		Policies  map[string][]meta.UserPolicy
+		Access    map[string]string // kind, and the Sid of the policy
+		Registry  string
 	}
 	read := func() state {
-		s := state{map[string]rule.Tag{}, map[string]*oci.Manifest{}, map[string]rule.Blob{}, map[string]meta.Key{}, map[string][]meta.UserPolicy{}}
+		s := state{map[string]rule.Tag{}, map[string]*oci.Manifest{}, map[string]rule.Blob{}, map[string]meta.Key{}, map[string][]meta.UserPolicy{}, map[string]string{}, ""}
+		all := must(db.RegistryPolicy(ctx))(t)
+		s.Registry = sidOf(all.Policy) + string(all.Document)
 		for _, repo := range repos {
+			a := must(db.Access(ctx, repo))(t)
+			s.Access[repo] = a.Kind + " " + sidOf(a.Policy)
 			for _, tag := range tags {
 				s.Tags[repo+":"+tag], _ = db.Tag(ctx, repo, tag)
 			}
@@ -201,6 +223,11 @@ func TestMemoryIsNeverLate(t *testing.T) {
 	db := open(t, meta.Options{Path: filepath.Join(t.TempDir(), "weir.db")})
 	putManifest(t, db, "r", "t", 0, "m")
 	const writes = 100
+	putPolicies := func(n int) {
+		check(t, db.PutRepositoryPolicy(ctx, "r", document(fmt.Sprintf("S%03d", n))))
+		check(t, db.PutRegistryPolicy(ctx, document(fmt.Sprintf("S%03d", n))))
+	}
+	putPolicies(0)
 	var written atomic.Int64
 	var state atomic.Int64 // of the blob, of four: held, being dropped, dropped, being put
 	putBlob(t, db, "b", 0, "r")
@@ -220,6 +247,12 @@ func TestMemoryIsNeverLate(t *testing.T) {
 					t.Errorf("tag was checked at %v after write %d returned: %v", tag.Checked, n, err)
 					return
 				}
+				a, err := db.Access(ctx, "r")
+				all, failed := db.RegistryPolicy(ctx)
+				if sid := fmt.Sprintf("S%03d", n); err != nil || failed != nil || sidOf(a.Policy) < sid || sidOf(all.Policy) < sid {
+					t.Errorf("policies are %q and %q after write %d returned: %v, %v", sidOf(a.Policy), sidOf(all.Policy), n, err, failed)
+					return
+				}
 				before := state.Load()
 				b, err := db.Blob(ctx, "r", name("b"))
 				settled := before%2 == 0 && state.Load() == before
@@ -232,6 +265,7 @@ func TestMemoryIsNeverLate(t *testing.T) {
 	}
 	for n := range writes {
 		check(t, db.CheckTag(ctx, "r", "t", at(n), false))
+		putPolicies(n)
 		written.Store(int64(n))
 		state.Add(1)
 		if n%2 == 0 {
