@@ -11,12 +11,14 @@ import (
 
 func explainCommand() *cobra.Command {
 	var c client
+	user := ""
 	cmd := &cobra.Command{
 		Use:   "explain REF",
 		Short: "Say why a reference is answered as it is",
 		Long: `explain asks a running weir what it knows of a reference: which rule takes it,
 whether it is held and what of it is missing, and when the upstream was and will be
-asked. It costs the upstream nothing. REF is REPOSITORY:TAG or REPOSITORY@DIGEST,
+asked. It costs the upstream nothing. With --user it says too by which policies that
+user may pull it or not, from where you are. REF is REPOSITORY:TAG or REPOSITORY@DIGEST,
 with or without weir's host before it.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -25,14 +27,20 @@ with or without weir's host before it.`,
 				return err
 			}
 			var x explanation
-			if err := c.weir(cmd.Context(), "Explain", imageRequest{repository, tag + digest}, &x); err != nil {
+			if err := c.weir(cmd.Context(), "Explain", explainRequest{imageRequest{repository, tag + digest}, user}, &x); err != nil {
 				return err
 			}
 			return x.write(cmd.OutOrStdout(), tag != "", time.Now())
 		},
 	}
 	c.flags(cmd)
+	cmd.Flags().StringVar(&user, "user", "", "a user who is to pull it")
 	return cmd
+}
+
+type explainRequest struct {
+	imageRequest
+	UserName string `json:"userName,omitempty"`
 }
 
 // imageRequest names what Explain and CheckNow are about.
@@ -58,6 +66,10 @@ type explanation struct {
 	NextCheckAt    float64 `json:"nextCheckAt"`
 	Away           string  `json:"away"`
 	History        []move  `json:"history"`
+	Decisions      []struct {
+		Action, Reason string
+		Allowed        bool
+	} `json:"decisions"`
 }
 
 type edge struct {
@@ -120,6 +132,13 @@ func (x *explanation) write(w io.Writer, tag bool, now time.Time) error {
 			from = "nothing"
 		}
 		line("moved", "%s: %s -> %s", when(m.At, now, "never"), from, m.To)
+	}
+	for _, d := range x.Decisions {
+		word := "denied"
+		if d.Allowed {
+			word = "allowed"
+		}
+		line(word, "%s: %s", d.Action, d.Reason)
 	}
 	return t.Flush()
 }

@@ -147,6 +147,22 @@ func noPolicy(user, policy string) error {
 	return errs.New(errs.PolicyUnknown, "The user %s has no policy %s.", user, policy)
 }
 
+// As returns a user as a caller from where c is, for questions about what the user may do.
+// Action: iam:SimulatePrincipalPolicy. Errors: errs.UserUnknown.
+func (a *Admin) As(ctx context.Context, c iam.Caller, user string) (iam.Caller, error) {
+	if err := c.Allowed("iam:SimulatePrincipalPolicy", a.userARN(user)); err != nil {
+		return iam.Caller{}, err
+	}
+	if _, err := a.o.DB.User(ctx, user); err != nil {
+		return iam.Caller{}, err
+	}
+	policies, err := a.Policies(ctx, user)
+	if err != nil {
+		return iam.Caller{}, err
+	}
+	return iam.Caller{Name: user, Account: a.o.ID, Policies: policies, Context: c.Context}, nil
+}
+
 // parsedPolicies is what a principal's stored policies say.
 type parsedPolicies struct {
 	rows     []meta.UserPolicy

@@ -81,10 +81,7 @@ func (r *Registry) permit(ctx context.Context, c iam.Caller, q iam.Request, p pl
 // permitBy is permit by the registry's policy all. Every decision on a repository is made
 // here, by the policies of the caller, of the repository and of the registry.
 func (r *Registry) permitBy(c iam.Caller, q iam.Request, p place, all meta.RegistryPolicy) error {
-	q.Resource, q.Repository, q.Tags = r.ARN(p.name), p.access.Policy, p.access.Tags
-	if r.settings.Load().Decides(q.Action) {
-		q.Registry = all.Policy
-	}
+	q = r.request(q, p, all)
 	if err := c.May(q); err != nil {
 		return err
 	}
@@ -92,6 +89,49 @@ func (r *Registry) permitBy(c iam.Caller, q iam.Request, p place, all meta.Regis
 		return errs.New(errs.Unauthenticated, "authentication required: anonymous callers are not authorized to perform %s on %s, which holds what needs a credential; a pattern that names it would allow it", q.Action, q.Resource)
 	}
 	return nil
+}
+
+// request completes q with what is known of a repository.
+func (r *Registry) request(q iam.Request, p place, all meta.RegistryPolicy) iam.Request {
+	q.Resource, q.Repository, q.Tags = r.ARN(p.name), p.access.Policy, p.access.Tags
+	if r.settings.Load().Decides(q.Action) {
+		q.Registry = all.Policy
+	}
+	return q
+}
+
+// Decision is whether an action is allowed, and what decided that.
+type Decision struct {
+	Action  string
+	Allowed bool
+	Reason  string
+}
+
+// PullDecisions tells by which policies a pull from a repository by who is allowed or
+// not, from where who.Context is. Action: ecr:GetRepositoryPolicy.
+// Errors: errs.Denied, Unauthenticated, NameInvalid.
+func (r *Registry) PullDecisions(ctx context.Context, c iam.Caller, repo string, who iam.Caller) ([]Decision, error) {
+	p, err := r.place(ctx, repo)
+	if err == nil {
+		err = r.permit(ctx, c, iam.Request{Action: iam.GetRepositoryPolicy}, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := r.db.RegistryPolicy(ctx)
+	if err != nil {
+		return nil, err
+	}
+	actions := []string{iam.BatchGetImage, iam.GetDownloadURLForLayer}
+	if p.rule != nil {
+		actions = append(actions, iam.BatchImportUpstreamImage)
+	}
+	var decisions []Decision
+	for _, action := range actions {
+		d := who.Decide(r.request(iam.Request{Action: action}, p, all))
+		decisions = append(decisions, Decision{action, d.Allowed, d.Reason()})
+	}
+	return decisions, nil
 }
 
 // overall returns nil if c may do action on what is no single repository: on resource,

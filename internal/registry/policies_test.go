@@ -40,7 +40,7 @@ func full(name string) iam.Caller {
 func TestEveryMethodHeedsPolicies(t *testing.T) {
 	free := []string{"ARN", "SetRules", "SetTemplates", "SetSettings"}
 	overall := []string{"Describe", "PutRegistryPolicy", "RegistryPolicy", "DeleteRegistryPolicy", "Catalog"} // about no repository
-	wayOut := []string{"SetRepositoryPolicy", "RepositoryPolicy", "DeleteRepositoryPolicy", "PutRegistryPolicy", "RegistryPolicy", "DeleteRegistryPolicy"}
+	wayOut := []string{"PullDecisions", "SetRepositoryPolicy", "RepositoryPolicy", "DeleteRepositoryPolicy", "PutRegistryPolicy", "RegistryPolicy", "DeleteRegistryPolicy"}
 	for _, of := range []string{"repository", "registry"} {
 		rules, _ := rule.NewSet([]rule.Rule{{Prefix: "hub", Kind: rule.Generic, Upstream: "up.test"}})
 		cache := pullthrough.New(pullthrough.Options{Index: untouchable{}})

@@ -199,6 +199,16 @@ func TestRepositoryPolicy(t *testing.T) {
 	g.set(t, "team/base", about("Allow", "dora", "ecr:GetDownloadUrlForLayer", ""))
 	push(t, dora, "POST", mount, "").want(t, "mount from any", 201, "")
 
+	// What decides on a pull is told to who may see the policy.
+	const question = `{"repositoryName":"team/app","reference":"1","userName":"bob"}`
+	status, text := signedCall(t, g.Server, "Weir_20261125.Explain", question)
+	if want := `{"action":"ecr:BatchGetImage","allowed":false,"reason":"statement \"Deny bob\" of the policy of repository team/app denies it"}`; status != 200 || !strings.Contains(text, want) {
+		t.Errorf("explained: %d %s", status, text)
+	}
+	if status, text = signedCall(t, ann, "Weir_20261125.Explain", question); status != 400 || !strings.Contains(text, "iam:SimulatePrincipalPolicy") {
+		t.Errorf("explained to ann: %d %s", status, text)
+	}
+
 	// Nobody is let in by a Principal of everybody; a user is.
 	g.set(t, "team/app", `{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}`)
 	push(t, dora, "GET", manifest, "").want(t, "everybody", 200, "")

@@ -20,6 +20,7 @@ type people interface {
 	Keys(ctx context.Context, c iam.Caller, user string) ([]admin.Key, error)
 	SetKeyActive(ctx context.Context, c iam.Caller, id string, active bool) error
 	DeleteKey(ctx context.Context, c iam.Caller, id string) error
+	As(ctx context.Context, c iam.Caller, user string) (iam.Caller, error)
 	Mirrors(ctx context.Context, c iam.Caller) (map[string]string, error)
 }
 

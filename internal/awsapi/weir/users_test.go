@@ -24,6 +24,10 @@ type folk struct {
 	upstreams []admin.Upstream
 }
 
+func (f *folk) As(_ context.Context, c iam.Caller, user string) (iam.Caller, error) {
+	return iam.Caller{Name: user}, f.called("as %s by %s", user, c.Name)
+}
+
 func (f *folk) Mirrors(_ context.Context, c iam.Caller) (map[string]string, error) {
 	return map[string]string{"hub.example": "docker.io", "a.example": "team"}, f.called("mirrors by %s", c.Name)
 }

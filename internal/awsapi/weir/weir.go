@@ -23,6 +23,7 @@ import (
 // plane is what the operations ask of the registry: *registry.Registry.
 type plane interface {
 	Explain(ctx context.Context, c iam.Caller, repo string, ref oci.Reference) (registry.Explanation, error)
+	PullDecisions(ctx context.Context, c iam.Caller, repo string, who iam.Caller) ([]registry.Decision, error)
 	Check(ctx context.Context, c iam.Caller, repo, tag string) (registry.CheckResult, error)
 }
 
@@ -71,6 +72,7 @@ func service(reg plane, a control) awsapi.Service {
 type imageInput struct {
 	RepositoryName string `json:"repositoryName"`
 	Reference      string `json:"reference"` // tag or digest; of CheckNow a tag
+	UserName       string `json:"userName"`  // of Explain: who is to pull; empty: nobody
 }
 
 // explanation is why a reference is answered as it is. Members without a value
@@ -92,6 +94,13 @@ type explanation struct {
 	NextCheckAt    awsapi.Time   `json:"nextCheckAt,omitzero"`
 	Away           string        `json:"away,omitempty"` // why the upstream is not asked just now
 	History        []move        `json:"history,omitempty"`
+	Decisions      []decision    `json:"decisions,omitempty"` // on a pull by the user
+}
+
+type decision struct {
+	Action  string `json:"action"`
+	Allowed bool   `json:"allowed"`
+	Reason  string `json:"reason"` // the statement and the policy that decide
 }
 
 type edge struct {
@@ -138,7 +147,18 @@ func (o operations) explain(ctx context.Context, c *awsapi.Call, in imageInput) 
 	for _, m := range x.History {
 		out.History = append(out.History, move{m.From, m.To, awsapi.Time{Time: m.At}})
 	}
-	return out, nil
+	if in.UserName == "" {
+		return out, nil
+	}
+	who, err := o.people.As(ctx, c.Caller, in.UserName)
+	if err != nil {
+		return nil, err
+	}
+	decisions, err := o.reg.PullDecisions(ctx, c.Caller, in.RepositoryName, who)
+	for _, d := range decisions {
+		out.Decisions = append(out.Decisions, decision(d))
+	}
+	return out, err
 }
 
 // checkResult is what the upstream says that a tag is.

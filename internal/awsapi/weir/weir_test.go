@@ -50,6 +50,11 @@ func (s *script) Explain(_ context.Context, c iam.Caller, repo string, ref oci.R
 	return s.explanation, s.err
 }
 
+func (s *script) PullDecisions(_ context.Context, c iam.Caller, repo string, who iam.Caller) ([]registry.Decision, error) {
+	s.calls = append(s.calls, fmt.Sprintf("decisions %s of %s by %s", repo, who.Name, c.Name))
+	return []registry.Decision{{Action: "ecr:BatchGetImage", Allowed: true, Reason: "a allows it"}, {Action: "ecr:BatchImportUpstreamImage", Reason: "b denies it"}}, nil
+}
+
 func (s *script) Check(_ context.Context, c iam.Caller, repo, tag string) (registry.CheckResult, error) {
 	s.calls = append(s.calls, fmt.Sprintf("check %s %s by %s", repo, tag, c.Name))
 	return s.result, s.err
@@ -133,6 +138,15 @@ func TestOperations(t *testing.T) {
 			status: 200,
 			want:   `{"repositoryName":"hub/library/nginx","reference":"` + string(newImage) + `","rule":"hub","upstream":"registry-1.docker.io/library/nginx","held":false,"fresh":false,"fixed":false,"orphaned":false}`,
 			calls:  []string{"explain hub/nginx " + string(newImage) + " by root"},
+		},
+		{
+			name: "explain, for a user", operation: "Weir_20261125.Explain", service: "ecr",
+			in:     `{"repositoryName":"own","reference":"1","userName":"ci"}`,
+			script: script{explanation: registry.Explanation{Repository: "own", Reference: "1"}},
+			status: 200,
+			want: `{"repositoryName":"own","reference":"1","rule":"","upstream":"","held":false,"fresh":false,"fixed":false,"orphaned":false,` +
+				`"decisions":[{"action":"ecr:BatchGetImage","allowed":true,"reason":"a allows it"},{"action":"ecr:BatchImportUpstreamImage","allowed":false,"reason":"b denies it"}]}`,
+			calls: []string{"explain own 1 by root", "decisions own of ci by root"},
 		},
 		{
 			name: "explain, bad reference", operation: "Weir_20261125.Explain", service: "ecr",
