@@ -155,6 +155,23 @@ func (db *DB) Facts(ctx context.Context, repo string, now time.Time) (*Facts, er
 	return f, nil
 }
 
+// Left returns the manifests of a repository, there or not, that a tag was and is not
+// any more. Errors: errs.NameInvalid.
+func (db *DB) Left(ctx context.Context, repo string) (map[digest.Digest]bool, error) {
+	if _, err := oci.ParseRepository(repo); err != nil {
+		return nil, err
+	}
+	all, err := list(ctx, db.get(), listLeft, []any{repo}, text[digest.Digest])
+	if err != nil {
+		return nil, fmt.Errorf("what tags of %s left: %w", repo, err)
+	}
+	left := make(map[digest.Digest]bool, len(all))
+	for _, d := range all {
+		left[d] = true
+	}
+	return left, nil
+}
+
 // count notes what tells whether something left the repository.
 func (f *Facts) count(ctx context.Context, r runner, repo string) error {
 	if err := r.row(ctx, countImages, []any{repo}, &f.images); err != nil {

@@ -121,6 +121,9 @@ func testFacts(t *testing.T, o meta.Options) {
 	got := must(db.Facts(ctx, "r", at(100)))(t).Images
 	slices.SortFunc(got, func(a, b lifecycle.Image) int { return a.Pushed.Compare(b.Pushed) })
 	diff(t, "facts", want, got)
+	putManifest(t, db, "r", "v1", 6, "m1")
+	left := must(db.Left(ctx, "r"))(t)
+	diff(t, "left by tags", []bool{true, false, false}, []bool{left[name("idx")], left[name("amd")], left[name("m1")]})
 	diff(t, "of nothing", 0, len(must(db.Facts(ctx, "none", at(0)))(t).Images))
 	_, err := db.Facts(ctx, "R", at(0))
 	wantCode(t, "malformed", errs.NameInvalid, err)
@@ -207,7 +210,7 @@ func testApplyRechecks(t *testing.T, o meta.Options) {
 		"of three, one":   {keepOne, func(*meta.DB) error { return nil }, []string{"m3"}},
 		"the newest went": {keepOne, func(db *meta.DB) error { _, err := db.DeleteManifest(ctx, "r", name("m3"), later); return err }, []string{"m1", "m2"}},
 		"its tag went":    {keepOne, func(db *meta.DB) error { _, err := db.DeleteTag(ctx, "r", "v3", later); return err }, []string{"m1", "m2", "m3"}},
-		"one came":        {keepOne, func(db *meta.DB) error { putManifest(t, db, "r", "", 99, "other"); return nil }, []string{"m3", "other"}},
+		"one came":        {keepOne, func(db *meta.DB) error { putManifest(t, db, "r", "", 99, "other"); return nil }, []string{"m1", "m2", "m3", "other"}},
 	} {
 		db := open(t, o)
 		_, err := db.DeleteRepository(ctx, "r", true)

@@ -36,6 +36,7 @@ type LifecycleBatch struct {
 	Policy     string // that was evaluated; "": none of the repository's
 	Facts      *Facts // that it was evaluated over; they are brought up to date
 	Marks      []lifecycle.Mark
+	OnlyFollow bool      // what follows the images goes, and they stay for another batch
 	Spare      time.Time // an image that was pulled since then stays; zero: none
 	At         time.Time
 }
@@ -49,15 +50,17 @@ type LifecycleDone struct {
 // ApplyLifecycle does what the marks say, in one transaction, as far as that which they
 // went by still holds: the image as it was pushed, its last pull, its tags, where it is
 // stored, that no index which stays names it. A mark by a rule that counts images holds
-// only if no image and no tag left the repository since the facts were read.
+// only if no image came to the repository or left it, and no tag left an image, since
+// the facts were read, other than by batches with the same facts.
 // Errors: errs.Conflict if the repository has another policy by now, errs.RepoUnknown,
 // errs.NameInvalid.
 func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done LifecycleDone, err error) {
 	if _, err := oci.ParseRepository(b.Repository); err != nil {
 		return done, err
 	}
+	after := *b.Facts
 	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
-		done = LifecycleDone{}
+		done, after = LifecycleDone{}, *b.Facts
 		if err := t.samePolicy(ctx, b.Repository, b.Policy); err != nil {
 			return err
 		}
@@ -65,8 +68,7 @@ func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done Lifecy
 		if err := now.count(ctx, t.runner, b.Repository); err != nil {
 			return err
 		}
-		// New images only push others out: what may have left is what counts.
-		counted := now.moves == b.Facts.moves && now.images >= b.Facts.images
+		counted := now.moves == b.Facts.moves && now.images == b.Facts.images
 		for _, m := range b.Marks {
 			holds := counted || m.Rule.Count != lifecycle.MoreThan
 			if holds {
@@ -83,11 +85,18 @@ func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done Lifecy
 				return err
 			}
 		}
+		if counted { // what this batch itself took away
+			if err := now.count(ctx, t.runner, b.Repository); err != nil {
+				return err
+			}
+			after = now
+		}
 		return t.putEvents(ctx, b.Repository, done.Events)
 	})
 	if err != nil {
 		return LifecycleDone{}, fmt.Errorf("lifecycle of %s: %w", b.Repository, err)
 	}
+	*b.Facts = after
 	return done, nil
 }
 
@@ -128,6 +137,9 @@ func (t *tx) apply(ctx context.Context, b LifecycleBatch, m lifecycle.Mark, done
 		if err := t.act(ctx, b, m, m.Follow[i], m.Image.Digest, done); err != nil {
 			return err
 		}
+	}
+	if b.OnlyFollow {
+		return nil
 	}
 	return t.act(ctx, b, m, m.Image, "", done)
 }

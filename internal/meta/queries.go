@@ -182,6 +182,7 @@ const (
 	listFactEdges
 	countImages
 	countMoves
+	listLeft
 	getLastEvent
 	putEvent
 	trimEvents

@@ -53,6 +53,8 @@ var lifecycleTexts = map[query]string{
 	countMoves: `SELECT COUNT(*) FROM tag_history
 		WHERE repository = $1 AND moved_at > $2 AND from_digest <> ''`,
 
+	listLeft: `SELECT DISTINCT from_digest FROM tag_history WHERE repository = $1`,
+
 	getLastEvent: `SELECT COALESCE(MAX(n), 0) FROM lifecycle_events WHERE repository = $1`,
 	putEvent: `INSERT INTO lifecycle_events (repository, n, at, action, priority, digest, subject, tags, pushed_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,

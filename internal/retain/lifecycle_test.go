@@ -1,0 +1,326 @@
+package retain_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/meta"
+	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/retain"
+)
+
+// unused expires what nobody pulled for two days, and keepTwo all but the two newest.
+const (
+	unused  = `{"rules":[{"rulePriority":4,"selection":{"tagStatus":"any","countType":"sinceImagePulled","countUnit":"days","countNumber":2},"action":{"type":"expire"}}]}`
+	keepTwo = `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":2},"action":{"type":"expire"}}]}`
+	archive = `{"rules":[{"rulePriority":3,"selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":1},"action":{"type":"transition","targetStorageClass":"archive"}}]}`
+)
+
+// lives runs policies on w's rows, now and never again by itself.
+func (w *world) lives(untagged int) *retain.Lifecycle {
+	w.t.Helper()
+	w.log = &bytes.Buffer{}
+	l := retain.RunLifecycle(retain.LifecycleOptions{DB: w.db, Every: 100_000 * hour, Untagged: untagged, Logger: slog.New(slog.NewTextHandler(w.log, nil))})
+	w.t.Cleanup(l.Close)
+	return l
+}
+
+func (w *world) run(l *retain.Lifecycle, at time.Time) {
+	w.t.Helper()
+	w.must(l.Run(w.t.Context(), at))
+}
+
+// put stores a manifest called s that names children, or is about subject.
+func (w *world) put(repo, tag, s string, at time.Time, subject string, children ...string) digest.Digest {
+	w.t.Helper()
+	m := &oci.Manifest{Raw: []byte(s), Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: digest.FromString(s), Size: int64(len(s))}}
+	var e oci.Edges
+	for _, c := range children {
+		e.List = append(e.List, oci.Edge{Kind: oci.EdgeChild, Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: digest.FromString(c)}})
+	}
+	if subject != "" {
+		e.List = append(e.List, oci.Edge{Kind: oci.EdgeSubject, Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: digest.FromString(subject)}})
+	}
+	_, err := w.db.PutManifest(w.t.Context(), repo, m, e, tag, at)
+	w.must(err)
+	return m.Digest
+}
+
+// has compares the manifests of a repository, of those called all, archived ones with a
+// star.
+func (w *world) has(what, repo string, all []string, want ...string) {
+	w.t.Helper()
+	got := []string{}
+	for _, s := range all {
+		m, err := w.db.Image(w.t.Context(), repo, digest.FromString(s))
+		if errs.CodeOf(err) == errs.ManifestUnknown {
+			continue
+		}
+		w.must(err)
+		if m.Archived {
+			s += "*"
+		}
+		got = append(got, s)
+	}
+	if diff := cmp.Diff(append([]string{}, want...), got); diff != "" {
+		w.t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func (w *world) own(repo, policy string) {
+	w.t.Helper()
+	w.must(w.db.CreateRepository(w.t.Context(), meta.Repository{Name: repo, Created: now}))
+	if policy != "" {
+		w.must(w.db.PutLifecyclePolicy(w.t.Context(), repo, policy))
+	}
+}
+
+// TestLifecycle: policies of all repositories are applied, what went is told, and goes
+// from the disk by the sweep.
+func TestLifecycle(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	l := w.lives(0)
+	w.own("own", unused)
+	w.own("none", "")
+	w.own("archive", archive)
+	names := []string{"old", "pulled", "tagged"}
+	for _, repo := range []string{"own", "none", "archive"} {
+		w.put(repo, "", "old", now, "")
+		w.put(repo, "", "pulled", now, "")
+		w.put(repo, "v1", "tagged", now, "")
+	}
+	w.db.Touch("own", "", digest.FromString("pulled"), now.Add(2*day))
+	w.run(l, now.Add(2*day))
+	w.has("not two days", "own", names, names...)
+	w.run(l, now.Add(3*day))
+	w.has("by its policy", "own", names, "pulled")
+	w.has("without one", "none", names, names...)
+	w.has("archived", "archive", names, "old*", "pulled*", "tagged*")
+	p, err := w.db.LifecyclePolicy(ctx, "own")
+	w.must(err)
+	if !p.Evaluated.Equal(now.Add(3 * day)) {
+		t.Errorf("evaluated at %s", p.Evaluated)
+	}
+	events, err := w.db.LifecycleEvents(ctx, "own", 0, 10)
+	w.must(err)
+	if len(events) != 2 || events[0].Priority != 4 {
+		t.Errorf("events %+v", events)
+	}
+	if got := l.Totals(); got.Expired != 2 || got.Archived != 3 || got.Last.IsZero() {
+		t.Errorf("totals %+v", got)
+	}
+	l.Close()
+	line := fmt.Sprintf("msg=lifecycle action=expire repository=own digest=%s tags=[v1] rule=4", digest.FromString("tagged"))
+	if !strings.Contains(w.log.String(), line) {
+		t.Errorf("no line %q in\n%s", line, w.log)
+	}
+}
+
+// TestUntagged: what tags of the cache left goes after a time, with what only it
+// names; what somebody pulls by digest stays, and so does what is one's own.
+func TestUntagged(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(30)
+	names := []string{"idx1", "amd1", "shared", "idx2", "sig1", "byDigest", "used"}
+	fill := func(repo string) {
+		w.put(repo, "", "amd1", now, "")
+		w.put(repo, "", "shared", now, "")
+		w.put(repo, "latest", "idx1", now, "", "amd1", "shared")
+		w.put(repo, "", "sig1", now, "idx1")
+		w.put(repo, "", "byDigest", now, "")
+		w.put(repo, "x", "used", now, "")
+		w.put(repo, "x", "idx2", now.Add(day), "", "shared")
+		w.put(repo, "latest", "idx2", now.Add(day), "")
+	}
+	fill("cached")
+	w.own("own", "")
+	fill("own")
+	fill("policed")
+	w.must(w.db.PutLifecyclePolicy(t.Context(), "policed", strings.Replace(unused, `":2}`, `":9999}`, 1)))
+	w.db.Touch("cached", "", digest.FromString("used"), now.Add(9*day))
+	w.run(l, now.Add(30*day))
+	w.has("not 30 days", "cached", names, names...)
+	w.run(l, now.Add(31*day))
+	w.has("after 30 days", "cached", names, "shared", "idx2", "byDigest", "used")
+	w.has("own", "own", names, names...)
+	w.has("with a policy of its own", "policed", names, names...)
+	w.run(l, now.Add(40*day))
+	w.has("after more", "cached", names, "shared", "idx2", "byDigest")
+	l.Close()
+
+	never := w.lives(0)
+	w.put("other", "t", "idx1", now, "")
+	w.put("other", "t", "idx2", now, "")
+	w.run(never, now.Add(1000*day))
+	w.has("never", "other", names, "idx1", "idx2")
+}
+
+// TestServed: an image of the cache that was pulled within the hour stays, whatever its
+// policy counts, since its client may not have its layers yet.
+func TestServed(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(0)
+	names := []string{"a", "b", "c", "d"}
+	for i, s := range names {
+		w.put("cached", s, s, now.Add(time.Duration(i)*time.Minute), "")
+	}
+	w.must(w.db.PutLifecyclePolicy(t.Context(), "cached", keepTwo))
+	at := now.Add(2 * hour)
+	w.db.Touch("cached", "a", digest.FromString("a"), at.Add(-hour+time.Second))
+	w.run(l, at)
+	w.has("within the hour", "cached", names, "a", "c", "d")
+	w.run(l, at.Add(2*time.Second))
+	w.has("after it", "cached", names, "c", "d")
+}
+
+// TestManyFollow: what is about an image goes in several transactions, and all of it
+// before the image.
+func TestManyFollow(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(0)
+	w.own("r", unused)
+	w.put("r", "v1", "m", now, "")
+	names := []string{"m"}
+	for i := range 1300 {
+		s := fmt.Sprint("sig", i)
+		w.put("r", "", s, now, "m")
+		names = append(names, s)
+	}
+	w.run(l, now.Add(3*day))
+	w.has("after the run", "r", names)
+	events, err := w.db.LifecycleEvents(t.Context(), "r", 0, 2000)
+	w.must(err)
+	if len(events) != 1000 || events[0].Digest != digest.FromString("m") || events[1].Subject != events[0].Digest {
+		t.Errorf("%d events, the last %+v", len(events), events[0])
+	}
+	if n := l.Totals().Expired; n != 1301 {
+		t.Errorf("%d expired", n)
+	}
+}
+
+// TestBadPolicy: one repository that cannot be dealt with does not keep the others.
+func TestBadPolicy(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(0)
+	w.own("a", "{}")
+	w.own("b", unused)
+	w.put("b", "t", "m", now, "")
+	before := l.Totals().Last
+	err := l.Run(t.Context(), now.Add(9*day))
+	if errs.CodeOf(err) != errs.ParamInvalid || !strings.Contains(err.Error(), "repository a: ") {
+		t.Errorf("error %v", err)
+	}
+	w.has("the other one", "b", []string{"m"})
+	if l.Totals().Last != before {
+		t.Error("a run that failed counts as the last")
+	}
+}
+
+// TestBeside runs policies beside pushes, pulls and deletions: nothing that was pushed or
+// pulled after a run began to go by its facts is gone, and no tag leads nowhere.
+func TestBeside(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(0)
+	w.own("r", keepTwo)
+	ctx := t.Context()
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := l.Run(ctx, now.Add(hour)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for writer := range 3 {
+		wg.Go(func() {
+			for i := range 40 {
+				s := fmt.Sprintf("%d-%d", writer, i)
+				m := &oci.Manifest{Raw: []byte(s), Descriptor: oci.Descriptor{Digest: digest.FromString(s)}}
+				tag := fmt.Sprint("t", (writer+i)%5)
+				if err := w.db.PutImage(ctx, meta.Push{Repository: "r", Manifest: m, Tags: []string{tag}, At: now.Add(time.Duration(i) * time.Second)}); err != nil {
+					t.Error(err)
+				}
+				w.db.Touch("r", tag, m.Digest, now.Add(time.Minute))
+				if i%7 == 0 {
+					if _, err := w.db.DeleteTag(ctx, "r", tag, now); err != nil && errs.CodeOf(err) != errs.ManifestUnknown {
+						t.Error(err)
+					}
+				}
+			}
+			if writer == 0 {
+				close(stop)
+			}
+		})
+	}
+	wg.Wait()
+	w.run(l, now.Add(hour))
+	images, err := w.db.Images(ctx, "r", meta.Which{}, "", 100)
+	w.must(err)
+	if len(images) != 2 {
+		t.Errorf("%d images are left of a policy that keeps two", len(images))
+	}
+	tags, err := w.db.Tags(ctx, "r", "", 100)
+	w.must(err)
+	for _, tag := range tags {
+		row, err := w.db.Tag(ctx, "r", tag)
+		w.must(err)
+		if !slices.ContainsFunc(images, func(m meta.Image) bool { return m.Digest == row.Digest }) {
+			t.Errorf("tag %s is of an image that is gone", tag)
+		}
+	}
+}
+
+// TestLifecycleEvery: the first run is at the start, and then there is one every so
+// often, until Close, which ends a run between two batches.
+func TestLifecycleEvery(t *testing.T) {
+	w := newWorld(t)
+	w.own("r", unused)
+	// Of the bubble's time, in which it is 2000.
+	old := time.Date(1990, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 200 {
+		w.put("r", "", fmt.Sprint("m", i), old, "")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	synctest.Test(t, func(t *testing.T) {
+		l := retain.RunLifecycle(retain.LifecycleOptions{DB: w.db, Every: hour, Logger: slog.New(slog.DiscardHandler)})
+		synctest.Wait()
+		if n := l.Totals().Expired; n != 200 {
+			t.Errorf("%d expired at the start", n)
+		}
+		first := l.Totals().Last
+		<-time.After(hour + time.Minute)
+		synctest.Wait()
+		if again := l.Totals().Last; again.Sub(first) != hour {
+			t.Errorf("runs at %s and %s", first, again)
+		}
+		if err := l.Run(ended, time.Now()); err == nil {
+			t.Error("a run whose time is over")
+		}
+		l.Close()
+		last := l.Totals().Last
+		<-time.After(3 * hour)
+		if l.Totals().Last != last {
+			t.Error("a run after Close")
+		}
+	})
+}
