@@ -8,7 +8,7 @@ import (
 )
 
 func repoCommand() *cobra.Command {
-	return group("repo", "List, create and delete repositories", repoListCommand(), repoCreateCommand(), repoDeleteCommand())
+	return group("repo", "List, create and delete repositories", repoListCommand(), repoCreateCommand(), repoDeleteCommand(), repoLifecycleCommand())
 }
 
 // repoMembers are a repository in ECR's operations.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/lifecycle"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -25,10 +26,10 @@ type TemplateInput struct {
 	CustomRole  *string            // customRoleArn
 
 	RepositoryPolicy *string // a document
+	LifecyclePolicy  *string // a document
 
-	// What weir has not: each of these is refused in words where it asks for something.
-	EncryptionType  string // AES256 asks for nothing
-	LifecyclePolicy string
+	// What weir has not is refused in words where it asks for something.
+	EncryptionType string // AES256 asks for nothing
 }
 
 // The bounds of a template's parts, in characters.
@@ -52,7 +53,7 @@ func (a *Admin) CreateTemplate(ctx context.Context, c iam.Caller, in TemplateInp
 	if err := checkAppliedFor(in.AppliedFor); err != nil {
 		return nil, err
 	}
-	if err := in.change(t); err != nil {
+	if err := in.change(t, a.o.Strict); err != nil {
 		return nil, err
 	}
 	err := a.changeTemplate(ctx, t.Prefix, func(old *rule.Template, _ int) (*rule.Template, error) {
@@ -105,7 +106,7 @@ func (a *Admin) UpdateTemplate(ctx context.Context, c iam.Caller, in TemplateInp
 	}
 	var updated *rule.Template
 	err := a.changeThere(ctx, in.Prefix, func(t *rule.Template) (*rule.Template, error) {
-		if err := in.change(t); err != nil {
+		if err := in.change(t, a.o.Strict); err != nil {
 			return nil, err
 		}
 		t.Updated = a.now()
@@ -136,8 +137,9 @@ func (a *Admin) DeleteTemplate(ctx context.Context, c iam.Caller, prefix string)
 	return deleted, nil
 }
 
-// change makes a template what the input says.
-func (in *TemplateInput) change(t *rule.Template) error {
+// change makes a template what the input says. strict takes only lifecycle policies that
+// ECR takes.
+func (in *TemplateInput) change(t *rule.Template, strict bool) error {
 	if err := in.refuse(); err != nil {
 		return err
 	}
@@ -158,6 +160,12 @@ func (in *TemplateInput) change(t *rule.Template) error {
 			return invalid("repositoryPolicy", "Invalid repository policy provided: "+iam.Fault(err))
 		}
 		t.RepositoryPolicy = *in.RepositoryPolicy
+	}
+	if in.LifecyclePolicy != nil {
+		if _, err := lifecycle.Parse(*in.LifecyclePolicy, strict); err != nil && *in.LifecyclePolicy != "" {
+			return invalid("lifecyclePolicy", errs.As(err).Msg)
+		}
+		t.LifecyclePolicy = *in.LifecyclePolicy
 	}
 	if in.Tags != nil {
 		tags, err := rule.SetResourceTags(nil, in.Tags)
@@ -187,8 +195,6 @@ func (in *TemplateInput) refuse() error {
 		return invalid("customRoleArn", fmt.Sprintf("it is longer than %d bytes", maxRole))
 	case in.EncryptionType != "" && in.EncryptionType != "AES256":
 		return errs.New(errs.Unsupported, "weir has no keys of a KMS: leave encryptionConfiguration out, or set encryptionType to AES256. Nothing was changed.")
-	case in.LifecyclePolicy != "":
-		return errs.New(errs.Unsupported, "lifecyclePolicy is not built yet in weir. Nothing was changed.")
 	}
 	return nil
 }

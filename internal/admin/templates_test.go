@@ -24,6 +24,9 @@ func (h *house) template(in admin.TemplateInput) *rule.Template {
 // anyone is a policy of repositories in a spelling of its own.
 const anyone = `{"Statement": [{"Effect":"Allow", "Principal":"*", "Action":"ecr:BatchGetImage"}]}`
 
+// unpulled is a lifecycle policy in a spelling of its own.
+const unpulled = `{ "rules": [{"rulePriority": 7, "selection": {"tagStatus":"any","countType":"sinceImagePulled","countUnit":"days","countNumber":60}, "action":{"type":"expire"}}]}`
+
 func TestTemplates(t *testing.T) {
 	ctx := t.Context()
 	h := newHouse(t)
@@ -32,13 +35,13 @@ func TestTemplates(t *testing.T) {
 		Prefix: "prod/team/", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: new("d"),
 		Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev*"}, Tags: []rule.ResourceTag{{Key: "b", Value: "1"}, {Key: "a"}},
 		CustomRole: new("arn:aws:iam::123456789012:role/r"), EncryptionType: "AES256",
-		RepositoryPolicy: new(anyone),
+		RepositoryPolicy: new(anyone), LifecyclePolicy: new(unpulled),
 	})
 	want := &rule.Template{
 		Prefix: "prod/team", AppliedFor: []string{rule.ForPullThrough, rule.ForCreateOnPush}, Description: "d",
 		Mutability: rule.ImmutableWithExclusion, Exclusions: []string{"dev*"}, Tags: []rule.ResourceTag{{Key: "b", Value: "1"}, {Key: "a"}},
 		CustomRole: "arn:aws:iam::123456789012:role/r", Created: h.now, Updated: h.now,
-		RepositoryPolicy: anyone,
+		RepositoryPolicy: anyone, LifecyclePolicy: unpulled,
 	}
 	diff(t, "created", want, full)
 	bare := h.template(admin.TemplateInput{Prefix: rule.Root, AppliedFor: onPush})
@@ -110,7 +113,7 @@ func TestBadTemplates(t *testing.T) {
 		"a tag twice":      {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, Tags: []rule.ResourceTag{{Key: "k"}, {Key: "k"}}}, errs.TagInvalid, "there twice"},
 		"KMS":              {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, EncryptionType: "KMS"}, errs.Unsupported, "KMS"},
 		"policy":           {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, RepositoryPolicy: new("{}")}, errs.ParamInvalid, "'repositoryPolicy' failed to satisfy constraint: 'Invalid repository policy provided: it has no Statement'"},
-		"lifecycle":        {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, LifecyclePolicy: "{}"}, errs.Unsupported, "lifecyclePolicy"},
+		"lifecycle":        {admin.TemplateInput{Prefix: "a", AppliedFor: onPush, LifecyclePolicy: new("{}")}, errs.ParamInvalid, `'lifecyclePolicy' failed to satisfy constraint: 'Lifecycle policy validation failure: object has missing required properties (["rules"])'`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := h.commits.Load()

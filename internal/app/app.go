@@ -68,6 +68,7 @@ type Weir struct {
 	oci, aws   http.Handler // the faces
 	metrics    *metrics.Metrics
 	sweeper    *retain.Sweeper
+	lifecycle  *retain.Lifecycle
 	replicator *replicate.Replicator
 	who        *auth.Auth
 	draining   atomic.Bool
@@ -171,6 +172,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Uploads: uploads,
 		Logger:  w.log,
 		Changed: tell.changed,
+		Strict:  c.ECR.Strict,
 	})
 	tell.arn = reg.ARN
 
@@ -204,6 +206,13 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Logger:  w.log,
 	})
 	w.closers = append(w.closers, func() error { w.sweeper.Close(); return nil })
+	w.lifecycle = retain.RunLifecycle(retain.LifecycleOptions{
+		DB:       w.db,
+		Every:    time.Duration(c.Retain.LifecycleEvery),
+		Untagged: int(c.Retain.UntaggedCached),
+		Logger:   w.log,
+	})
+	w.closers = append(w.closers, func() error { w.lifecycle.Close(); return nil })
 	if err := w.openReplication(ctx, o.Version, tell.replicated); err != nil {
 		return nil, err
 	}
@@ -213,6 +222,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Spools:     spools.Active,
 		Disk:       w.dir.Space,
 		KeepFree:   c.Storage.KeepFree.Of,
+		Lifecycle:  w.lifecycled,
 		Swept:      w.swept,
 		Replicated: w.replicated,
 		Events:     tell.delivered,

@@ -39,6 +39,9 @@ func (w *Weir) swept() metrics.Swept {
 	return metrics.Swept{Blobs: t.Blobs, Bytes: t.Bytes, Last: t.Last}
 }
 
+// lifecycled is what metrics tell of lifecycle policies.
+func (w *Weir) lifecycled() metrics.Lifecycle { return metrics.Lifecycle(w.lifecycle.Totals()) }
+
 // expires is what tells when the certificate in use expires; nil without one.
 func (w *Weir) expires() func() time.Time {
 	if w.cert == nil {

@@ -249,6 +249,10 @@ type Template struct {
 	// The repositories' policy: a JSON document as SetRepositoryPolicy takes it,
 	// best as a block of text (`|`). See docs/policies.md.
 	RepositoryPolicy string `yaml:"repository_policy"`
+
+	// The repositories' lifecycle policy: a JSON document as PutLifecyclePolicy takes
+	// it (docs/lifecycle.md).
+	LifecyclePolicy string `yaml:"lifecycle_policy"`
 }
 
 // Replication says where images go that are pushed to repositories of one's own. Which
@@ -334,8 +338,8 @@ type Storage struct {
 	KeepFree KeepFree `yaml:"keep_free"`
 }
 
-// Retain says when what nothing needs any more is removed. What a repository's
-// manifests name is not touched by it.
+// Retain says when what nothing needs any more is removed, and what lifecycle policies
+// say is done.
 type Retain struct {
 	// How often weir looks for what is to be removed; the first time is at its start.
 	SweepEvery Duration `yaml:"sweep_every"`
@@ -348,6 +352,16 @@ type Retain struct {
 	// How long an upload waits for its next bytes, and an uploaded blob for a manifest
 	// that names it: a push that takes longer has to send it again. At least 1m.
 	Idle Duration `yaml:"idle"`
+
+	// How often the repositories' lifecycle policies are applied (docs/lifecycle.md);
+	// the first time is at the start.
+	LifecycleEvery Duration `yaml:"lifecycle_every"`
+
+	// After how many days without a pull an image of a rule's repository goes that
+	// lost its last tag when the tag moved at the upstream, with what only it names: whole days
+	// such as 30d, or `never`. A lifecycle policy of the repository's own takes the
+	// place of this.
+	UntaggedCached Days `yaml:"untagged_cached"`
 }
 
 // Timeouts says how long weir waits. All are durations such as 30s, 10m or 1d.
@@ -421,6 +435,9 @@ func Default() *Config {
 			SweepEvery: Duration(time.Hour),
 			Grace:      Duration(time.Hour),
 			Idle:       Duration(24 * time.Hour),
+
+			LifecycleEvery: Duration(time.Hour),
+			UntaggedCached: 30,
 		},
 		Timeouts: Timeouts{
 			Stall:    Duration(30 * time.Second),

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/lifecycle"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -22,7 +23,7 @@ func (c *Config) RepositoryTemplates() []rule.Template {
 
 // template returns t as the rest of weir knows templates.
 func (t Template) template() rule.Template {
-	out := rule.Template{Prefix: t.Prefix, AppliedFor: t.AppliedFor, Description: t.Description, Mutability: t.Mutability, Exclusions: t.Exclusions, RepositoryPolicy: t.RepositoryPolicy}
+	out := rule.Template{Prefix: t.Prefix, AppliedFor: t.AppliedFor, Description: t.Description, Mutability: t.Mutability, Exclusions: t.Exclusions, RepositoryPolicy: t.RepositoryPolicy, LifecyclePolicy: t.LifecyclePolicy}
 	for _, key := range slices.Sorted(maps.Keys(t.ResourceTags)) {
 		out.Tags = append(out.Tags, rule.ResourceTag{Key: key, Value: t.ResourceTags[key]})
 	}
@@ -73,6 +74,11 @@ func (k *checker) template(key string, t *Template) {
 			k.bad(key+".exclusions", "%s has none: write %s_WITH_EXCLUSION", t.Mutability, t.Mutability)
 		} else {
 			k.bad(key+".exclusions", "needs 1 to 5 different tag patterns such as dev-*, with up to two * each and nothing else that is special")
+		}
+	}
+	if t.LifecyclePolicy != "" {
+		if _, err := lifecycle.Parse(t.LifecyclePolicy, k.c.ECR.Strict); err != nil {
+			k.check(key+".lifecycle_policy", err)
 		}
 	}
 	if t.RepositoryPolicy != "" {

@@ -28,6 +28,30 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 func (d Duration) String() string { return time.Duration(d).String() }
 
+// Days is a number of whole days, 0 for never.
+type Days int
+
+// UnmarshalText reads such a number as in 30d, or the word never.
+func (d *Days) UnmarshalText(text []byte) error {
+	if string(text) == "never" {
+		*d = 0
+		return nil
+	}
+	n, err := strconv.ParseUint(strings.TrimSuffix(string(text), "d"), 10, 16)
+	if err != nil || n == 0 || !strings.HasSuffix(string(text), "d") {
+		return fmt.Errorf("%q is neither a number of whole days such as 30d nor the word never", text)
+	}
+	*d = Days(n)
+	return nil
+}
+
+func (d Days) String() string {
+	if d == 0 {
+		return "never"
+	}
+	return fmt.Sprintf("%dd", int(d))
+}
+
 // Window is how long a check counts: a duration from 0 on, or rule.Never. Its
 // zero value is rule.DefaultWindow, so that a rule need not say it.
 type Window struct {

@@ -15,6 +15,7 @@ type collector struct {
 	ingests, spools, spoolBytes           *prometheus.Desc
 	free, size, keep, expires             *prometheus.Desc
 	sweptBlobs, sweptBytes, sweptLast     *prometheus.Desc
+	expired, archived, lifecycleLast      *prometheus.Desc
 	events, eventsFailed, eventsWaiting   *prometheus.Desc // by sink
 	copies, copied, queue, oldest         *prometheus.Desc // by destination
 }
@@ -50,6 +51,9 @@ func newCollector(s Sources) *collector {
 	c.copied = desc("replication_bytes_total", "Bytes of blobs that were sent to another registry, those that were sent again included.", "host")
 	c.queue = desc("replication_queue_length", "Images that wait to be copied to another registry, or are being copied.", "host")
 	c.oldest = desc("replication_oldest_timestamp_seconds", "When the image that waits longest to be copied was pushed.", "host")
+	c.expired = desc("lifecycle_expired_total", "Images that lifecycle policies removed.")
+	c.archived = desc("lifecycle_archived_total", "Images that lifecycle policies archived.")
+	c.lifecycleLast = desc("lifecycle_last_timestamp_seconds", "When all lifecycle policies were last applied without an error.")
 	c.expires = desc("tls_expires_timestamp_seconds", "When the certificate in use expires.")
 	return c
 }
@@ -106,6 +110,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	count(c.sweptBytes, uint64(swept.Bytes))
 	if !swept.Last.IsZero() {
 		gauge(c.sweptLast, float64(swept.Last.UnixMilli())/1000)
+	}
+	lived := c.Lifecycle()
+	count(c.expired, uint64(lived.Expired))
+	count(c.archived, uint64(lived.Archived))
+	if !lived.Last.IsZero() {
+		gauge(c.lifecycleLast, float64(lived.Last.UnixMilli())/1000)
 	}
 	for _, e := range c.Events() {
 		count(c.events, e.Sent, e.Sink, "sent")

@@ -28,6 +28,7 @@ type Sources struct {
 	Disk       func() (free, total int64, err error)
 	KeepFree   func(total int64) int64
 	Swept      func() Swept
+	Lifecycle  func() Lifecycle
 	Replicated func() ([]Replicated, error)
 	Events     func() []EventSink
 	Expires    func() time.Time // of the TLS certificate; nil: there is none
@@ -55,6 +56,12 @@ type Replicated struct {
 	Bytes                   uint64
 	Waiting                 int64
 	Oldest                  time.Time // when the oldest that waits was pushed; zero: nothing waits
+}
+
+// Lifecycle is what lifecycle policies have done since the process started.
+type Lifecycle struct {
+	Expired, Archived int
+	Last              time.Time // when a run last did all it should; zero: none did
 }
 
 // Metrics are a weir's. It is safe for use by many goroutines.

@@ -35,10 +35,11 @@ func sources() metrics.Sources {
 				Rules:     []pullthrough.RuleState{{Prefix: "a", Stale: 7, Checked: at}, {Prefix: "b"}},
 			}
 		},
-		Spools:   func() (int, int64) { return 1, 50 },
-		Disk:     func() (int64, int64, error) { return 10, 1000, nil },
-		KeepFree: func(total int64) int64 { return total / 10 },
-		Swept:    func() metrics.Swept { return metrics.Swept{Blobs: 3, Bytes: 4096, Last: at} },
+		Spools:    func() (int, int64) { return 1, 50 },
+		Disk:      func() (int64, int64, error) { return 10, 1000, nil },
+		KeepFree:  func(total int64) int64 { return total / 10 },
+		Swept:     func() metrics.Swept { return metrics.Swept{Blobs: 3, Bytes: 4096, Last: at} },
+		Lifecycle: func() metrics.Lifecycle { return metrics.Lifecycle{Expired: 6, Archived: 2, Last: at} },
 		Events: func() []metrics.EventSink {
 			return []metrics.EventSink{{Sink: "log", Sent: 5}, {Sink: "hooks.test", Sent: 2, Failed: 4, Dropped: 1, Waiting: 3}}
 		},
@@ -91,6 +92,9 @@ func TestScrape(t *testing.T) {
 		`weir_events_waiting{sink="hooks.test"} 3`,
 		`weir_events_waiting{sink="log"} 0`,
 		"weir_ingest_active 2",
+		"weir_lifecycle_archived_total 2",
+		"weir_lifecycle_expired_total 6",
+		"weir_lifecycle_last_timestamp_seconds 1.7955972005e+09",
 		`weir_replication_bytes_total{host="b.example"} 77`,
 		`weir_replication_bytes_total{host="c.example"} 0`,
 		`weir_replication_copies_total{host="b.example",outcome="done"} 4`,

@@ -76,7 +76,7 @@ func (r *Registry) createForPush(ctx context.Context, c iam.Caller, rl *rule.Rul
 	}
 	if t != nil {
 		row.Mutability, row.Exclusions, row.ResourceTags = t.Mutability, t.Exclusions, t.Tags
-		row.Policy = []byte(t.RepositoryPolicy)
+		row.Policy, row.LifecyclePolicy = []byte(t.RepositoryPolicy), t.LifecyclePolicy
 	}
 	if err := r.db.CreateRepository(ctx, row); err != nil && errs.CodeOf(err) != errs.RepoExists {
 		return row, err

@@ -75,6 +75,9 @@ type Options struct {
 
 	Logger *slog.Logger // nil: slog's default
 
+	// Strict takes only such lifecycle policies as ECR takes.
+	Strict bool
+
 	// SaveEvery is how many bytes of one request of a push may come before they are
 	// made durable: what a crash in the middle of it costs. 0: 256 MiB
 	SaveEvery int64
@@ -89,6 +92,7 @@ type Registry struct {
 	uploads    *blob.Uploads
 	saveEvery  int64
 	log        *slog.Logger
+	strict     bool
 	changed    func(ImageChange)
 	rules      atomic.Pointer[rule.Set]
 	templates  atomic.Pointer[rule.Templates]
@@ -97,7 +101,7 @@ type Registry struct {
 
 // New returns a Registry.
 func New(o Options) *Registry {
-	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB, store: o.Store, uploads: o.Uploads, saveEvery: cmp.Or(o.SaveEvery, 256<<20)}
+	r := &Registry{id: o.ID, region: o.Region, cache: o.Cache, db: o.DB, store: o.Store, uploads: o.Uploads, saveEvery: cmp.Or(o.SaveEvery, 256<<20), strict: o.Strict}
 	r.changed = o.Changed
 	if r.changed == nil {
 		r.changed = func(ImageChange) {}

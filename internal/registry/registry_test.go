@@ -129,6 +129,10 @@ func call(t *testing.T, method reflect.Value, caller iam.Caller, repo string) er
 			args = append(args, reflect.ValueOf([]registry.ImageID{{Tag: "v1"}}))
 		case reflect.TypeFor[registry.ManifestPush](), reflect.TypeFor[registry.Part](), reflect.TypeFor[digest.Algorithm]():
 			args = append(args, reflect.Zero(in))
+		case reflect.TypeFor[registry.PreviewQuery]():
+			args = append(args, reflect.ValueOf(registry.PreviewQuery{Limit: 1}))
+		case reflect.TypeFor[int64]():
+			args = append(args, reflect.ValueOf(int64(1)))
 		case reflect.TypeFor[bool]():
 			args = append(args, reflect.ValueOf(true))
 		default:

@@ -152,7 +152,7 @@ func (r *Registry) fresh(name string) meta.Repository {
 	if t == nil {
 		return meta.Repository{}
 	}
-	return meta.Repository{Mutability: t.Mutability, Exclusions: t.Exclusions, ResourceTags: t.Tags, Policy: []byte(t.RepositoryPolicy)}
+	return meta.Repository{Mutability: t.Mutability, Exclusions: t.Exclusions, ResourceTags: t.Tags, Policy: []byte(t.RepositoryPolicy), LifecyclePolicy: t.LifecyclePolicy}
 }
 
 // settled returns a rule as it counts for a tag: one that is immutable in the

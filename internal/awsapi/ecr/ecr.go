@@ -77,6 +77,11 @@ type images interface {
 	Referrers(ctx context.Context, c iam.Caller, repo string, q registry.ReferrerQuery) (*registry.ReferrerList, error)
 	NamedImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.Image, error)
 	DeleteImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) (deleted []registry.ImageID, failures []registry.ImageFailure, err error)
+	PutLifecyclePolicy(ctx context.Context, c iam.Caller, repo, text string) (registry.LifecyclePolicy, error)
+	LifecyclePolicy(ctx context.Context, c iam.Caller, repo string) (registry.LifecyclePolicy, error)
+	DeleteLifecyclePolicy(ctx context.Context, c iam.Caller, repo string) (registry.LifecyclePolicy, error)
+	StartPreview(ctx context.Context, c iam.Caller, repo, text string) (registry.Preview, error)
+	Preview(ctx context.Context, c iam.Caller, repo string, q registry.PreviewQuery) (p registry.Preview, results []registry.PreviewResult, next digest.Digest, err error)
 	SetArchived(ctx context.Context, c iam.Caller, repo string, id registry.ImageID, archived bool) (registry.Image, error)
 	PutManifest(ctx context.Context, c iam.Caller, repo string, p registry.ManifestPush) (registry.Pushed, error)
 	FetchImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.FetchedImage, error)
@@ -194,6 +199,11 @@ func (s *service) built() map[string]handler {
 		"DescribeImages":              handle(s.describeImages, nil),
 		"BatchDeleteImage":            handle(s.deleteImages, nil),
 		"BatchCheckLayerAvailability": handle(s.checkLayers, nil),
+		"PutLifecyclePolicy":          handle(s.putLifecycle, nil),
+		"GetLifecyclePolicy":          handle(s.getLifecycle, nil),
+		"DeleteLifecyclePolicy":       handle(s.deleteLifecycle, nil),
+		"StartLifecyclePolicyPreview": handle(s.startPreview, nil),
+		"GetLifecyclePolicyPreview":   handle(s.getPreview, nil),
 		"UpdateImageStorageClass":     handle(s.updateStorageClass, nil),
 
 		"BatchGetImage": handle(s.getImages, nil),

@@ -190,7 +190,7 @@ func TestTemplateOperations(t *testing.T) {
 	_, err := client.CreateRepositoryCreationTemplate(ctx, &sdk.CreateRepositoryCreationTemplateInput{Prefix: aws.String("prod"), AppliedFor: want.AppliedFor})
 	wantFailure(t, "twice", err, "TemplateAlreadyExistsException", "The repository creation template with the prefix 'prod' already exists for the private registry with id '123456789012'. Specify a unique prefix and try again.")
 	_, err = client.CreateRepositoryCreationTemplate(ctx, &sdk.CreateRepositoryCreationTemplateInput{Prefix: aws.String("a"), AppliedFor: want.AppliedFor, LifecyclePolicy: aws.String(`{"rules":[]}`)})
-	wantFailure(t, "lifecycle policy", err, "InvalidParameterException", "lifecyclePolicy is not built yet in weir. Nothing was changed.")
+	wantFailure(t, "lifecycle policy", err, "InvalidParameterException", "Invalid parameter at 'lifecyclePolicy' failed to satisfy constraint: 'Lifecycle policy validation failure: array is too short: must have at least 1 elements but instance has 0 elements'")
 	alike(t, "deleted", &want, ok(client.DeleteRepositoryCreationTemplate(ctx, &sdk.DeleteRepositoryCreationTemplateInput{Prefix: want.Prefix}))(t).RepositoryCreationTemplate)
 	_, err = client.UpdateRepositoryCreationTemplate(ctx, &sdk.UpdateRepositoryCreationTemplateInput{Prefix: want.Prefix})
 	wantFailure(t, "update of none", err, "TemplateNotFoundException", "The repository creation template with the prefix 'prod' does not exist for the private registry with id '123456789012'.")

@@ -123,6 +123,26 @@ func (s *script) DeleteImages(context.Context, iam.Caller, string, []registry.Im
 	return nil, nil, s.err
 }
 
+func (s *script) PutLifecyclePolicy(context.Context, iam.Caller, string, string) (registry.LifecyclePolicy, error) {
+	return registry.LifecyclePolicy{}, s.err
+}
+
+func (s *script) LifecyclePolicy(context.Context, iam.Caller, string) (registry.LifecyclePolicy, error) {
+	return registry.LifecyclePolicy{}, s.err
+}
+
+func (s *script) DeleteLifecyclePolicy(context.Context, iam.Caller, string) (registry.LifecyclePolicy, error) {
+	return registry.LifecyclePolicy{}, s.err
+}
+
+func (s *script) StartPreview(context.Context, iam.Caller, string, string) (registry.Preview, error) {
+	return registry.Preview{}, s.err
+}
+
+func (s *script) Preview(context.Context, iam.Caller, string, registry.PreviewQuery) (registry.Preview, []registry.PreviewResult, digest.Digest, error) {
+	return registry.Preview{}, nil, "", s.err
+}
+
 func (s *script) SetArchived(context.Context, iam.Caller, string, registry.ImageID, bool) (registry.Image, error) {
 	return registry.Image{}, s.err
 }

@@ -88,7 +88,7 @@ func start(t *testing.T, o ecr.Options, service func(ecr.Options) awsapi.Service
 		must(err)
 		cache := pullthrough.New(pullthrough.Options{Index: s.db, Store: store})
 		t.Cleanup(cache.Close)
-		o.Registry = registry.New(registry.Options{ID: o.ID, Region: o.Region, Rules: rules, DB: s.db, Cache: cache, Store: store, Uploads: uploads})
+		o.Registry = registry.New(registry.Options{Strict: o.Strict, ID: o.ID, Region: o.Region, Rules: rules, DB: s.db, Cache: cache, Store: store, Uploads: uploads})
 		o.Admin, err = admin.New(t.Context(), admin.Options{
 			DB: s.db, Keys: s.keys, ID: o.ID, Region: o.Region,
 			Destinations:    []rule.Destination{{Region: "east", RegistryID: other}, {Region: "west", RegistryID: registryID}},

@@ -15,7 +15,7 @@ func (s *service) updateStorageClass(ctx context.Context, c *awsapi.Call, in Upd
 		return nil, err
 	}
 	id := registry.ImageID{Digest: digest.Digest(in.ImageId.ImageDigest), Tag: in.ImageId.ImageTag}
-	m, err := s.images.SetArchived(ctx, c.Caller, in.RepositoryName, id, in.TargetStorageClass == "ARCHIVE")
+	m, err := s.images.SetArchived(ctx, c.Caller, in.RepositoryName, id, in.TargetStorageClass == archiveClass)
 	if err != nil {
 		return nil, err
 	}

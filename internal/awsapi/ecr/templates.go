@@ -23,6 +23,7 @@ func (s *service) template(t *rule.Template) *RepositoryCreationTemplate {
 		ResourceTags:                       tagsOf(t.Tags),
 		CustomRoleArn:                      t.CustomRole,
 		RepositoryPolicy:                   t.RepositoryPolicy,
+		LifecyclePolicy:                    t.LifecyclePolicy,
 		CreatedAt:                          awsapi.Time{Time: t.Created},
 		UpdatedAt:                          awsapi.Time{Time: t.Updated},
 	}
@@ -32,6 +33,7 @@ func (s *service) createTemplate(ctx context.Context, c *awsapi.Call, in CreateR
 	t, err := s.rules.CreateTemplate(ctx, c.Caller, templateInput(templateUpdate{
 		UpdateRepositoryCreationTemplateRequest: UpdateRepositoryCreationTemplateRequest(in), Description: &in.Description, CustomRoleArn: &in.CustomRoleArn,
 		RepositoryPolicy: &in.RepositoryPolicy,
+		LifecyclePolicy:  &in.LifecyclePolicy,
 	}))
 	if err != nil {
 		return nil, err
@@ -45,6 +47,7 @@ type templateUpdate struct {
 	Description      *string `json:"description"`
 	CustomRoleArn    *string `json:"customRoleArn"`
 	RepositoryPolicy *string `json:"repositoryPolicy"`
+	LifecyclePolicy  *string `json:"lifecyclePolicy"`
 }
 
 func templateInput(in templateUpdate) admin.TemplateInput {

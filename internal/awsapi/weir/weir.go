@@ -1,5 +1,6 @@
 // Package weir has the operations that ECR has none of, under the target prefix
-// Weir_20261125: Explain and CheckNow of images, ListMirrors, the hosts that upstreams
+// Weir_20261125: Explain and CheckNow of images, what lifecycle
+// policies did, ListMirrors, the hosts that upstreams
 // need, and users with their policies and access keys. They are signed for ecr, as ECR's
 // are, or for weir.
 //
@@ -25,6 +26,7 @@ type plane interface {
 	Explain(ctx context.Context, c iam.Caller, repo string, ref oci.Reference) (registry.Explanation, error)
 	PullDecisions(ctx context.Context, c iam.Caller, repo string, who iam.Caller) ([]registry.Decision, error)
 	Check(ctx context.Context, c iam.Caller, repo, tag string) (registry.CheckResult, error)
+	LifecycleEvents(ctx context.Context, c iam.Caller, repo string, before int64, limit int) ([]registry.LifecycleEvent, error)
 }
 
 type operations struct {
@@ -51,6 +53,8 @@ func service(reg plane, a control) awsapi.Service {
 		Operations: map[string]awsapi.Operation{
 			"Explain":  awsapi.JSON(o.explain),
 			"CheckNow": awsapi.JSON(o.checkNow),
+
+			"ListLifecycleEvents": awsapi.JSON(o.listLifecycleEvents),
 
 			"ListMirrors":       awsapi.JSON(o.listMirrors),
 			"ListUpstreamHosts": awsapi.JSON(o.listUpstreamHosts),

@@ -40,6 +40,7 @@ var (
 type script struct {
 	explanation registry.Explanation
 	result      registry.CheckResult
+	events      []registry.LifecycleEvent
 	err         error
 	calls       []string
 	folk        folk
@@ -58,6 +59,11 @@ func (s *script) PullDecisions(_ context.Context, c iam.Caller, repo string, who
 func (s *script) Check(_ context.Context, c iam.Caller, repo, tag string) (registry.CheckResult, error) {
 	s.calls = append(s.calls, fmt.Sprintf("check %s %s by %s", repo, tag, c.Name))
 	return s.result, s.err
+}
+
+func (s *script) LifecycleEvents(_ context.Context, c iam.Caller, repo string, before int64, limit int) ([]registry.LifecycleEvent, error) {
+	s.calls = append(s.calls, fmt.Sprintf("events of %s before %d, %d, by %s", repo, before, limit, c.Name))
+	return s.events, s.err
 }
 
 // keys is access keys in memory.
