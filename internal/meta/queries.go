@@ -508,8 +508,9 @@ var texts = [queries]string{
 		FROM uploads WHERE updated_at < $1 ORDER BY updated_at, id LIMIT $2`,
 	isServable: `SELECT EXISTS (SELECT 1 FROM links l JOIN blobs b ON b.digest = l.digest
 		WHERE l.repository = $1 AND l.digest = $2 AND b.state = 'held')`,
-	getBlobType: `SELECT media_type FROM edges WHERE repository = $1 AND digest = $2 AND kind IN ('config', 'layer')
-		ORDER BY parent, seq LIMIT 1`,
+	getBlobType: `SELECT media_type FROM edges WHERE repository = $1 AND digest = $2 AND kind IN ('config', 'layer') AND parent = (
+			SELECT parent FROM edges WHERE repository = $1 AND digest = $2 AND kind IN ('config', 'layer') ORDER BY parent LIMIT 1)
+		ORDER BY seq LIMIT 1`,
 	listLinkedIn: `SELECT l.repository FROM links l JOIN blobs b ON b.digest = l.digest
 		WHERE l.digest = $1 AND b.state = 'held' ORDER BY l.repository LIMIT $2`,
 	listTagsOf:       `SELECT tag FROM tags WHERE repository = $1 AND digest = $2 ORDER BY tag`,
