@@ -151,6 +151,7 @@ const (
 	renewQueued
 	endQueued
 	releaseQueued
+	freeQueued
 	listOverdue
 	listQueuedOf
 	putReplicated
@@ -547,6 +548,7 @@ var texts = [queries]string{
 			failure = CASE WHEN CAST($7 AS TEXT) = '' THEN failure ELSE CAST($7 AS TEXT) END,
 			reason = CASE WHEN CAST($7 AS TEXT) = '' THEN reason ELSE $8 END
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5`,
+	freeQueued: `UPDATE replication_queue SET claim = '', due_at = $1 WHERE claim > ''`,
 	listOverdue: `SELECT region, registry_id, repository, name, digest, failure, reason FROM replication_queue
 		WHERE queued_at < $1 AND (claim = '' OR due_at <= $2) ORDER BY queued_at LIMIT $3`,
 	listQueuedOf: `SELECT DISTINCT region, registry_id FROM replication_queue

@@ -217,6 +217,22 @@ func (db *DB) PostponeCopy(ctx context.Context, c Copy, due time.Time, failure, 
 	})
 }
 
+// FreeCopies ends all claims, if no other process can have made one: those who had them
+// ended without a word. On PostgreSQL, where others may have them, it does nothing.
+func (db *DB) FreeCopies(ctx context.Context, now time.Time) error {
+	if !db.engine.alone() {
+		return nil
+	}
+	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, freeQueued, micros(now))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("free copies: %w", err)
+	}
+	return nil
+}
+
 func (db *DB) changeCopy(ctx context.Context, c Copy, f func(context.Context, *tx) error) error {
 	if err := db.tx(ctx, f); err != nil {
 		return fmt.Errorf("copy of %s@%s to %s/%s: %w", c.Repository, c.Digest, c.To.RegistryID, c.To.Region, err)

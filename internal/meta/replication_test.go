@@ -135,6 +135,11 @@ func testReplicationQueue(t *testing.T, o meta.Options) {
 	diff(t, "attempts", 2, again.Attempts)
 	wantCode(t, "renewal of what another has", errs.Conflict, db.RenewCopy(ctx, c, at(200)))
 	check(t, db.PostponeCopy(ctx, c, at(1), "Late", "of no account"))
+	check(t, db.FreeCopies(ctx, at(131)))
+	if alone := o.Path != ""; alone {
+		again = claimed(t, db, east, "after", 131)
+		diff(t, "after a start", name("c"), again.Digest)
+	}
 	check(t, db.EndCopy(ctx, again, true, at(131)))
 	diff(t, "no status", "", statuses(t, db, "r", "c"))
 

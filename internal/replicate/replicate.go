@@ -41,7 +41,8 @@ import (
 )
 
 const (
-	// lease is how long a copy stays claimed after the process that makes it has died.
+	// lease is how long a copy stays claimed after the process that makes it has died,
+	// where another may have the database, too.
 	lease = time.Minute
 	// look is how often there is a look at the queue where nothing said that there is
 	// something.
@@ -96,7 +97,8 @@ type Replicator struct {
 	wg     sync.WaitGroup
 }
 
-// Run returns a Replicator that copies what is queued.
+// Run returns a Replicator that copies what is queued. Where the database is this
+// process's alone, no other may have a Replicator on it.
 func Run(o Options) *Replicator {
 	o.Copies = cmp.Or(o.Copies, 4)
 	o.GiveUp = cmp.Or(o.GiveUp, 7*24*time.Hour)
@@ -109,6 +111,9 @@ func Run(o Options) *Replicator {
 	r := &Replicator{o: o}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
+	if err := o.DB.FreeCopies(ctx, time.Now()); err != nil {
+		o.Logger.Error("copies that were on their way at a crash wait for a minute", "error", err)
+	}
 	for _, d := range o.Destinations {
 		x := &destination{Destination: d, wake: make(chan struct{}, o.Copies), uploads: map[string]chan struct{}{}}
 		r.all = append(r.all, x)

@@ -305,7 +305,7 @@ func TestRestart(t *testing.T) {
 			t.Fatal(ok, err)
 		}
 		w.r = replicate.Run(w.options)
-		if took := w.drained(); took < 59*time.Second || took > 62*time.Second {
+		if took := w.drained(); took > time.Second {
 			t.Errorf("after %s", took)
 		}
 	})

@@ -21,6 +21,7 @@ CREATE TABLE replication_queue (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX replication_queue_due ON replication_queue (region, registry_id, due_at);
+CREATE INDEX replication_queue_claim ON replication_queue (claim) WHERE claim > '';
 CREATE INDEX replication_queue_name ON replication_queue (repository, name);
 CREATE INDEX replication_queue_digest ON replication_queue (repository, digest);
 CREATE INDEX replication_queue_queued_at ON replication_queue (queued_at);
