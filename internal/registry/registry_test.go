@@ -57,14 +57,11 @@ func TestEveryMethodAuthorizes(t *testing.T) {
 		caller iam.Caller
 		code   errs.Code
 	}{
-		"nobody":    {iam.Caller{}, errs.Unauthenticated},
-		"anonymous": {iam.Caller{Name: "anonymous", Anonymous: true}, errs.Unauthenticated},
-		"no policy": {iam.Caller{Name: "mallory", KeyID: "AKIAMALLORY"}, errs.Denied},
-		"replicates": {iam.Caller{Name: "mallory", Replicates: true, Policies: []iam.Policy{{Statements: []iam.Statement{
-			{Actions: []string{"*"}, Resources: []string{"*"}},
-			{Deny: true, Actions: []string{"ecr:*"}, Resources: []string{"*"}},
-		}}}}, errs.Denied},
-		"elsewhere": {iam.Caller{Name: "mallory", Policies: []iam.Policy{iam.PullPolicy("arn:aws:ecr:local:123456789012:repository/other/*")}}, errs.Denied},
+		"nobody":     {iam.Caller{}, errs.Unauthenticated},
+		"anonymous":  {iam.Caller{Name: "anonymous", Anonymous: true}, errs.Unauthenticated},
+		"no policy":  {iam.Caller{Name: "mallory", KeyID: "AKIAMALLORY"}, errs.Denied},
+		"replicates": {iam.Caller{Name: "mallory", Replicates: true, Policies: []iam.Policy{iam.PullPolicy("arn:aws:ecr:local:123456789012:repository/other/*")}}, errs.Denied},
+		"elsewhere":  {iam.Caller{Name: "mallory", Policies: []iam.Policy{iam.PullPolicy("arn:aws:ecr:local:123456789012:repository/other/*")}}, errs.Denied},
 		"denied": {iam.Caller{Name: "mallory", Policies: []iam.Policy{iam.PullPolicy("*"), {Statements: []iam.Statement{
 			{Deny: true, Actions: []string{"ecr:*"}, Resources: []string{"*"}},
 		}}}}, errs.Denied},
