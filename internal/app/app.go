@@ -66,6 +66,7 @@ type Weir struct {
 	admin      *admin.Admin
 	cert       *cert.Pair   // nil: plain http
 	oci, aws   http.Handler // the faces
+	download   http.Handler // of URLs that aws gives
 	metrics    *metrics.Metrics
 	sweeper    *retain.Sweeper
 	lifecycle  *retain.Lifecycle
@@ -228,9 +229,9 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Events:     tell.delivered,
 		Expires:    w.expires(),
 	})
-	w.oci = ociapi.New(reg, who, w.names, w.log, func(rw *httpx.ResponseWriter) {
-		w.metrics.Served(rw.Cache, rw.Status(), rw.Bytes())
-	})
+	served := func(rw *httpx.ResponseWriter) { w.metrics.Served(rw.Cache, rw.Status(), rw.Bytes()) }
+	w.oci = ociapi.New(reg, who, w.names, w.log, served)
+	w.download = ociapi.NewDownloads(reg, who, w.log, served)
 	w.aws = awsapi.New(
 		awsapi.Options{Auth: who, Logger: w.log},
 		ecr.Service(ecr.Options{

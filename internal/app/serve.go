@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-registry/weir/internal/auth"
 	"github.com/weir-registry/weir/internal/config"
 	"github.com/weir-registry/weir/internal/httpx"
 )
@@ -91,6 +92,8 @@ func (w *Weir) route(a config.Address) http.Handler {
 			scrapes.ServeHTTP(rw, r)
 		case a.API && path == "/" && r.Method == http.MethodPost:
 			w.aws.ServeHTTP(rw, r)
+		case a.API && strings.HasPrefix(path, auth.DownloadPath):
+			w.download.ServeHTTP(rw, r)
 		default:
 			answer(rw, http.StatusNotFound, elsewhere(a))
 		}

@@ -7,7 +7,7 @@
 // Guarantees: a secret and a token's signature are compared in constant time, and
 // an unknown access key is refused in the same words as a wrong secret; who guesses
 // a secret is slowed down per (access key, address), which never locks the root key
-// out; a token is nothing without its access key, which is looked at each time;
+// out; a token or a download URL is nothing without its access key, which is looked at each time;
 // headers about the client's address count only if a trusted proxy sent them.
 package auth
 
@@ -58,6 +58,7 @@ type Auth struct {
 	rows      Keys
 	keys      *seal.Keys
 	signing   []byte // of tokens
+	downloads []byte // signs download URLs
 	registry  string
 	policies  func(ctx context.Context, principal string) ([]iam.Policy, error)
 	anonymous []anonymousRule
@@ -68,7 +69,7 @@ type Auth struct {
 // New returns an Auth.
 func New(rows Keys, keys *seal.Keys, o Options) *Auth {
 	a := &Auth{
-		rows: rows, keys: keys, signing: keys.Derive("registry tokens"),
+		rows: rows, keys: keys, signing: keys.Derive("registry tokens"), downloads: keys.Derive("download URLs"),
 		registry: o.Registry, policies: o.Policies, trusted: o.TrustedProxies,
 	}
 	for _, r := range o.Anonymous {

@@ -33,6 +33,16 @@ import (
 type Call struct {
 	Caller iam.Caller
 	w      *httpx.ResponseWriter
+	host   string
+}
+
+// Base returns scheme and host of the address that the call came to, as its client
+// knows it: the host is signed, and a trusted proxy says whether it took it encrypted.
+func (c *Call) Base() string {
+	if c.Caller.Context.TLS {
+		return "https://" + c.host
+	}
+	return "http://" + c.host
 }
 
 // About names in the access line what the call is about.
@@ -166,7 +176,7 @@ func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := op(r.Context(), &Call{caller, w}, body)
+	out, err := op(r.Context(), &Call{caller, w, r.Host}, body)
 	if err != nil {
 		return s.translate(err)
 	}

@@ -59,7 +59,7 @@ func (f *face) serveQuery(w *httpx.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out, err := op(r.Context(), &Call{caller, w}, body)
+	out, err := op(r.Context(), &Call{caller, w, r.Host}, body)
 	if err != nil {
 		return s.translate(err)
 	}

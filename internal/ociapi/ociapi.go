@@ -90,13 +90,8 @@ func newFace(reg puller, who *auth.Auth, names Names, log *slog.Logger, seen fun
 }
 
 func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
-	h := w.Header()
-	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
-	h.Set("X-Request-Id", w.ID())
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	h.Set("Content-Disposition", "attachment")
-
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	harmless(w)
 	c, err := f.caller(r)
 	if err != nil {
 		return err
@@ -115,6 +110,15 @@ func (f *face) serve(w *httpx.ResponseWriter, r *http.Request) error {
 	}
 	w.Repository = req.Repository
 	return f.answer(w, r, c, req)
+}
+
+// harmless sets the header that every answer has.
+func harmless(w *httpx.ResponseWriter) {
+	h := w.Header()
+	h.Set("X-Request-Id", w.ID())
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("Content-Disposition", "attachment")
 }
 
 func (f *face) answer(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req Request) error {

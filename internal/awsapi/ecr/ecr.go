@@ -124,6 +124,7 @@ type settings interface {
 // tokens is what they ask of *auth.Auth.
 type tokens interface {
 	Token(ctx context.Context, c iam.Caller) (token string, expires time.Time, err error)
+	DownloadURL(c iam.Caller, base, repo string, d digest.Digest) (string, error)
 }
 
 // service is ECR of one registry.
@@ -208,6 +209,8 @@ func (s *service) built() map[string]handler {
 
 		"BatchGetImage": handle(s.getImages, nil),
 		"PutImage":      handleLong("imageManifest", s.putImage, pushFailures),
+
+		"GetDownloadUrlForLayer": handle(s.downloadURL, layerFailures),
 
 		"InitiateLayerUpload": handle(s.initiateUpload, nil),
 		"UploadLayerPart":     handleLong("layerPartBlob", s.uploadPart, nil),

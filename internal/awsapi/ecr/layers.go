@@ -15,6 +15,32 @@ import (
 // UploadLayerPart takes.
 const partSize = 20 << 20
 
+// layerFailures are the names that failures have where a layer is to be downloaded.
+var layerFailures = map[errs.Code]string{
+	errs.Conflict:            "LayerInaccessibleException",
+	errs.UpstreamUnreachable: unfetchable,
+	errs.UpstreamTimeout:     unfetchable,
+	errs.UpstreamFailed:      unfetchable,
+	errs.UpstreamDenied:      unfetchable,
+	errs.UpstreamRateLimited: unfetchable,
+}
+
+const unfetchable = "UnableToGetUpstreamLayerException"
+
+// downloadURL has a layer at hand, a rule's on its way in, and tells where it is.
+func (s *service) downloadURL(ctx context.Context, c *awsapi.Call, in GetDownloadUrlForLayerRequest) (*GetDownloadUrlForLayerResponse, error) {
+	c.About(in.RepositoryName, in.LayerDigest)
+	if err := s.elsewhere(in.RepositoryName, in.RegistryId); err != nil {
+		return nil, err
+	}
+	d := digest.Digest(in.LayerDigest)
+	if err := s.images.FetchLayer(ctx, c.Caller, in.RepositoryName, d); err != nil {
+		return nil, err
+	}
+	url, err := s.tokens.DownloadURL(c.Caller, c.Base(), in.RepositoryName, d)
+	return &GetDownloadUrlForLayerResponse{DownloadUrl: url, LayerDigest: in.LayerDigest}, err
+}
+
 func (s *service) initiateUpload(ctx context.Context, c *awsapi.Call, in InitiateLayerUploadRequest) (*InitiateLayerUploadResponse, error) {
 	c.About(in.RepositoryName, "")
 	if err := s.elsewhere(in.RepositoryName, in.RegistryId); err != nil {

@@ -241,6 +241,10 @@ func (s *script) Token(context.Context, iam.Caller) (string, time.Time, error) {
 	return "", time.Time{}, s.err
 }
 
+func (s *script) DownloadURL(iam.Caller, string, string, digest.Digest) (string, error) {
+	return "", s.err
+}
+
 // TestDeclared: whatever goes wrong behind an operation, its clients get an exception
 // that they know.
 func TestDeclared(t *testing.T) {
