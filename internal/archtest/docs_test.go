@@ -111,6 +111,19 @@ func TestUpstreamsDocument(t *testing.T) {
 	}
 }
 
+// Every configuration in docs/replication.md loads, and has a destination.
+func TestReplicationDocument(t *testing.T) {
+	blocks := yamlBlock.FindAllStringSubmatch(document(t, "docs/replication.md"), -1)
+	for _, m := range blocks {
+		if len(load(t, m[1]).Replication.Destinations) == 0 {
+			t.Errorf("no destination in\n%s", m[1])
+		}
+	}
+	if len(blocks) < 2 {
+		t.Errorf("only %d configurations found", len(blocks))
+	}
+}
+
 var (
 	quoted      = regexp.MustCompile("`([^`]+)`")
 	placeholder = regexp.MustCompile(`<\w+>`)

@@ -408,6 +408,32 @@ func TestReplicateHeader(t *testing.T) {
 	}
 }
 
+// TestReplicateFull: a destination that has no room costs it nothing, is tried again, and
+// gets what is new when it has.
+func TestReplicateFull(t *testing.T) {
+	line := newLine(t)
+	full := siteB + "storage: {keep_free: 1000000GiB}\n"
+	b := weirtest.Start(t, full)
+	line.lead(b)
+	a := weirtest.Start(t, siteA(t, "http://"+line.addr, b.Key.ID, b.Key.Secret, ""))
+	call(t, a, "PutReplicationConfiguration", toB)
+	img := upstreamtest.NewImage(1, 5<<20)
+	pushImage(t, a, "prod/app", "v1", img)
+	eventually(t, "a refusal", a, func() bool { return strings.Contains(a.Log.String(), "copy failed") })
+	if got := statusOf(t, a, "prod/app", "v1"); got != "IN_PROGRESS" {
+		t.Errorf("no room: %s", got)
+	}
+	if entries, err := os.ReadDir(filepath.Join(b.Folder, "data", "uploads")); err != nil || len(entries) > 0 {
+		t.Errorf("uploads are left there: %v, %v", entries, err)
+	}
+	b.Restart(siteB)
+	line.lead(b)
+	eventually(t, "v1", a, func() bool { return statusOf(t, a, "prod/app", "v1") == "COMPLETE" })
+	if !copied(t, b, "prod/app", "v1", img) {
+		t.Error("not everything was copied")
+	}
+}
+
 // TestReplicateAnywhere: another weir that knows nothing of it, and another registry, take
 // copies as pushes.
 func TestReplicateAnywhere(t *testing.T) {
