@@ -53,6 +53,46 @@ resource "aws_ecr_pull_through_cache_rule" "team" {
   upstream_repository_prefix = "acme"
 }
 
+resource "aws_ecr_repository" "app" {
+  name = "own/app"
+}
+
+data "aws_iam_policy_document" "read" {
+  statement {
+    sid     = "new policy"
+    effect  = "Allow"
+    actions = ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    principals {
+      type        = "AWS"
+      identifiers = ["*", data.aws_caller_identity.me.account_id]
+    }
+  }
+}
+
+resource "aws_ecr_repository_policy" "app" {
+  repository = aws_ecr_repository.app.name
+  policy     = data.aws_iam_policy_document.read.json
+}
+
+resource "aws_ecr_registry_policy" "all" {
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "PullThroughCache"
+      Effect    = "Allow"
+      Principal = { AWS = "arn:aws:iam::${data.aws_caller_identity.me.account_id}:user/ci" }
+      Action    = ["ecr:CreateRepository", "ecr:BatchImportUpstreamImage"]
+      Resource  = "arn:aws:ecr:*:*:repository/corp/*"
+    }]
+  })
+}
+
+resource "aws_ecr_repository_creation_template" "team" {
+  prefix            = "team"
+  applied_for       = ["PULL_THROUGH_CACHE"]
+  repository_policy = data.aws_iam_policy_document.read.json
+}
+
 data "aws_caller_identity" "me" {}
 
 data "aws_ecr_authorization_token" "token" {}
@@ -117,6 +157,11 @@ func TestTerraform(t *testing.T) {
 	}
 	if v := aws.validate(t, "corp"); !v.Valid {
 		t.Errorf("the rule that Terraform made: %+v", v)
+	}
+	var policy struct{ PolicyText string }
+	aws.ask(t, &policy, "ecr", "get-repository-policy", "--repository-name", "own/app")
+	if !strings.Contains(policy.PolicyText, `"Sid":"new policy"`) {
+		t.Errorf("the policy that Terraform set: %s", policy.PolicyText)
 	}
 	tf.ok(t, "destroy", "-no-color", "-auto-approve")
 	var rules cacheRules

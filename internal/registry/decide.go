@@ -94,10 +94,7 @@ func (r *Registry) permitBy(c iam.Caller, q iam.Request, p place, all meta.Regis
 // request completes q with what is known of a repository.
 func (r *Registry) request(q iam.Request, p place, all meta.RegistryPolicy) iam.Request {
 	q.Resource, q.Repository, q.Tags = r.ARN(p.name), p.access.Policy, p.access.Tags
-	if r.settings.Load().Decides(q.Action) {
-		q.Registry = all.Policy
-	}
-	return q
+	return r.overallBy(q, all)
 }
 
 // Decision is whether an action is allowed, and what decided that.
@@ -142,11 +139,15 @@ func (r *Registry) overall(ctx context.Context, c iam.Caller, action, resource s
 	if err != nil {
 		return err
 	}
-	q := iam.Request{Action: action, Resource: resource}
-	if r.settings.Load().Decides(action) {
+	return c.May(r.overallBy(iam.Request{Action: action, Resource: resource}, all))
+}
+
+// overallBy completes q with the registry's policy.
+func (r *Registry) overallBy(q iam.Request, all meta.RegistryPolicy) iam.Request {
+	if r.settings.Load().Decides(q.Action) {
 		q.Registry = all.Policy
 	}
-	return c.May(q)
+	return q
 }
 
 // tagKeys are the condition keys of a request that gives tags, or takes away those with

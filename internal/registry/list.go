@@ -78,16 +78,19 @@ func (r *Registry) Referrers(ctx context.Context, c iam.Caller, repo string, q R
 // of their bytes, of those that the caller may describe, and whether there are more.
 // Errors: errs.Denied and Unauthenticated where that can be none.
 func (r *Registry) Catalog(ctx context.Context, c iam.Caller, after string, limit int) (names []string, more bool, err error) {
-	var none error // but for what policies of repositories give
-	if !mayDescribe(c) {
-		none = r.overall(ctx, c, describeRepositories, r.ARN("*"))
-	}
-	if none != nil && (errs.CodeOf(none) != errs.Denied || c.Anonymous) {
-		return nil, false, none
-	}
 	all, err := r.db.RegistryPolicy(ctx)
 	if err != nil {
 		return nil, false, err
+	}
+	// What a caller who sees none is told: that all are denied, or that nothing lets the
+	// caller see any. Policies of repositories still may, but not who is anonymous.
+	var none error
+	overall := r.overallBy(iam.Request{Action: describeRepositories, Resource: r.ARN("*")}, all)
+	if d := c.Decide(overall); !d.Allowed && (d.Explicit || !mayDescribe(c)) {
+		none = c.May(overall)
+	}
+	if none != nil && (errs.CodeOf(none) != errs.Denied || c.Anonymous) {
+		return nil, false, none
 	}
 	names = []string{}
 	for {
