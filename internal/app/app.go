@@ -257,6 +257,12 @@ func (w *Weir) Sweep(ctx context.Context, now time.Time) (retain.Swept, error) {
 	return w.sweeper.Sweep(ctx, now)
 }
 
+// ApplyLifecycles does at once what lifecycle policies say at now, beside the runs that
+// there are anyway.
+func (w *Weir) ApplyLifecycles(ctx context.Context, now time.Time) error {
+	return w.lifecycle.Run(ctx, now)
+}
+
 // Close ends what runs in the background and gives the folder back. It is to be
 // called after Serve has returned.
 func (w *Weir) Close() error {

@@ -122,6 +122,15 @@ func (s *Server) Sweep(now time.Time) int {
 	return swept.Blobs
 }
 
+// ApplyLifecycles does what lifecycle policies say, as of a time that need not be the
+// present.
+func (s *Server) ApplyLifecycles(now time.Time) {
+	s.t.Helper()
+	if err := s.weir.ApplyLifecycles(context.Background(), now); err != nil {
+		s.t.Error(err)
+	}
+}
+
 // Do asks weir for a path with the root access key, and expects an answer. The
 // caller closes the body.
 func (s *Server) Do(method, path string, header http.Header) *http.Response {
