@@ -117,7 +117,7 @@ func (db *DB) Lifecycles(ctx context.Context, after string, limit int) ([]Lifecy
 // factPage is how many images are read at once.
 const factPage = 1000
 
-// Facts is what was known of a repository's images.
+// Facts is what was known of a repository's images. One goroutine at a time may use it.
 type Facts struct {
 	Images []lifecycle.Image
 

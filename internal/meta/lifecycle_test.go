@@ -347,10 +347,11 @@ func testLifecycleTogether(t *testing.T, o meta.Options) {
 	}
 	// Two runs do nothing twice.
 	b := evaluate(t, db[0], unused, later.Add(9*day))
+	other := evaluate(t, db[1], unused, later.Add(9*day))
 	var done [2]meta.LifecycleDone
 	together(t,
 		func() (err error) { done[0], err = db[0].ApplyLifecycle(ctx, b); return err },
-		func() (err error) { done[1], err = db[1].ApplyLifecycle(ctx, b); return err },
+		func() (err error) { done[1], err = db[1].ApplyLifecycle(ctx, other); return err },
 	)
 	if n := len(done[0].Events) + len(done[1].Events); n != len(b.Marks) {
 		t.Errorf("%d events for %d marks", n, len(b.Marks))

@@ -36,6 +36,7 @@ type LifecycleBatch struct {
 	Policy     string // that was evaluated; "": none of the repository's
 	Facts      *Facts // that it was evaluated over; they are brought up to date
 	Marks      []lifecycle.Mark
+	Ages       bool      // no rule of the policy counts images
 	OnlyFollow bool      // what follows the images goes, and they stay for another batch
 	Spare      time.Time // an image that was pulled since then stays; zero: none
 	At         time.Time
@@ -49,7 +50,8 @@ type LifecycleDone struct {
 
 // ApplyLifecycle does what the marks say, in one transaction, as far as that which they
 // went by still holds: the image as it was pushed, its last pull, its tags, where it is
-// stored, that no index which stays names it. A mark by a rule that counts images holds
+// stored, that no index which stays names it; without a policy of the repository's also that
+// it is no tag's last whole image. A mark by a rule that counts images holds
 // only if no image came to the repository or left it, and no tag left an image, since
 // the facts were read, other than by batches with the same facts.
 // Errors: errs.Conflict if the repository has another policy by now, errs.RepoUnknown,
@@ -65,8 +67,10 @@ func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done Lifecy
 			return err
 		}
 		now := *b.Facts
-		if err := now.count(ctx, t.runner, b.Repository); err != nil {
-			return err
+		if !b.Ages {
+			if err := now.count(ctx, t.runner, b.Repository); err != nil {
+				return err
+			}
 		}
 		counted := now.moves == b.Facts.moves && now.images == b.Facts.images
 		for _, m := range b.Marks {
@@ -85,7 +89,7 @@ func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done Lifecy
 				return err
 			}
 		}
-		if counted { // what this batch itself took away
+		if counted && !b.Ages { // what this batch itself took away
 			if err := now.count(ctx, t.runner, b.Repository); err != nil {
 				return err
 			}
@@ -122,7 +126,14 @@ func (t *tx) holds(ctx context.Context, b LifecycleBatch, m lifecycle.Mark) (boo
 	if !b.Spare.IsZero() && m.Image.Pulled.After(b.Spare) {
 		return false, nil
 	}
-	named, q := []digest.Digest{}, listIndexes
+	if b.Policy == "" {
+		// The tag may come back to it: it is what is served while the upstream is away.
+		tags, err := list(ctx, t.runner, listCompleteTags, []any{b.Repository, string(m.Image.Digest)}, text[string])
+		if err != nil || len(tags) > 0 {
+			return false, err
+		}
+	}
+	q := listIndexes
 	if m.Rule.Action == lifecycle.Transition {
 		q = listActiveIndexes
 	}

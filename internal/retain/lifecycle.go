@@ -25,7 +25,7 @@ const (
 	// lifecycleServed is how long an image of the cache is left alone after a pull.
 	lifecycleServed = time.Hour
 	// oldPreviews is how many previews are forgotten in one transaction.
-	oldPreviews = 16
+	oldPreviews = 4
 )
 
 // LifecycleOptions of a Lifecycle. DB is required.
@@ -199,7 +199,8 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 			return false, err
 		}
 	}
-	b := meta.LifecycleBatch{Repository: r.Repository, Policy: r.Policy, Facts: facts, At: now}
+	counts := func(r lifecycle.Rule) bool { return r.Count == lifecycle.MoreThan }
+	b := meta.LifecycleBatch{Repository: r.Repository, Policy: r.Policy, Facts: facts, At: now, Ages: !slices.ContainsFunc(p.Rules, counts)}
 	if r.Cached {
 		b.Spare = now.Add(-lifecycleServed)
 		marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return m.Image.Pulled.After(b.Spare) })
@@ -216,8 +217,7 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 		}
 		l.tell(r.Repository, done.Events)
 		progress += len(done.Events)
-		counts := slices.ContainsFunc(b.Marks, func(m lifecycle.Mark) bool { return m.Rule.Count == lifecycle.MoreThan })
-		again = again || counts && done.Spared > 0
+		again = again || !b.Ages && done.Spared > 0
 	}
 	return again && progress > 0, nil
 }

@@ -168,6 +168,35 @@ func TestUntagged(t *testing.T) {
 	w.has("never", "other", names, "idx1", "idx2")
 }
 
+// TestLastWhole: the last whole image of a tag whose newer one is not whole stays.
+func TestLastWhole(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(30)
+	whole, err := w.push("cached", now, "layer")
+	w.must(err)
+	m, e := image("layer")
+	_, err = w.db.PutManifest(t.Context(), "cached", m, e, "latest", now)
+	w.must(err)
+	torn, e := image("layer", "not here")
+	_, err = w.db.PutManifest(t.Context(), "cached", torn, e, "latest", now.Add(day))
+	w.must(err)
+	tag, err := w.db.Tag(t.Context(), "cached", "latest")
+	w.must(err)
+	if tag.Digest != torn.Digest || tag.Complete != whole {
+		t.Fatalf("tag %+v", tag)
+	}
+	w.run(l, now.Add(99*day))
+	if _, err := w.db.Image(t.Context(), "cached", whole); err != nil {
+		t.Error(err)
+	}
+	_, err = w.bring("cached", "not here", now.Add(99*day))
+	w.must(err)
+	w.run(l, now.Add(100*day))
+	if _, err := w.db.Image(t.Context(), "cached", whole); errs.CodeOf(err) != errs.ManifestUnknown {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
 // TestServed: an image of the cache that was pulled within the hour stays, whatever its
 // policy counts, since its client may not have its layers yet.
 func TestServed(t *testing.T) {
