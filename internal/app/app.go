@@ -211,6 +211,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		DB:       w.db,
 		Every:    time.Duration(c.Retain.LifecycleEvery),
 		Untagged: int(c.Retain.UntaggedCached),
+		Changed:  tell.retained,
 		Logger:   w.log,
 	})
 	w.closers = append(w.closers, func() error { w.lifecycle.Close(); return nil })

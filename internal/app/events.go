@@ -13,6 +13,7 @@ import (
 	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/registry"
 	"github.com/weir-registry/weir/internal/replicate"
+	"github.com/weir-registry/weir/internal/retain"
 )
 
 // teller makes ECR's events of what the others tell.
@@ -100,6 +101,22 @@ func (t *teller) changed(c registry.ImageChange) {
 		Result: "SUCCESS", Repository: c.Repository, Digest: string(c.Digest), Action: c.Action, Tag: c.Tag,
 		MediaType: c.MediaType, ArtifactType: c.ArtifactType, StorageClass: c.StorageClass,
 	})
+}
+
+// retained tells of an image that a lifecycle policy removed or archived, under each of
+// its names.
+func (t *teller) retained(c retain.Change) {
+	d := events.Image{Result: "SUCCESS", Repository: c.Repository, Digest: string(c.Digest), Action: registry.Deleting}
+	if c.Archived {
+		d.Action, d.StorageClass = registry.Moving, registry.Archived
+	}
+	if len(c.Tags) == 0 {
+		t.events.Emit(events.ImageAction, d)
+	}
+	for _, tag := range c.Tags {
+		d.Tag = tag
+		t.events.Emit(events.ImageAction, d)
+	}
 }
 
 // replicated tells of a copy that is there, or is given up. In AWS the destination tells

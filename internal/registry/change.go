@@ -13,6 +13,12 @@ const (
 	Moving   = "UPDATE_STORAGE_CLASS"
 )
 
+// The storage classes.
+const (
+	Standard = "STANDARD"
+	Archived = "ARCHIVE"
+)
+
 // ImageChange is something that was done to an image, under one of its names.
 type ImageChange struct {
 	Action     string // Pushing, Deleting or Moving
@@ -59,9 +65,9 @@ func (r *Registry) pushed(repo string, m *oci.Manifest, e oci.Edges, tags []stri
 // moved tells of an image that was brought into the archive, or out of it, under the name
 // that it was called by.
 func (r *Registry) moved(repo string, i Image, tag string, archived bool) {
-	class := "STANDARD"
+	class := Standard
 	if archived {
-		class = "ARCHIVE"
+		class = Archived
 	}
 	r.changed(ImageChange{
 		Action: Moving, Repository: repo, Digest: i.Digest, Tag: tag, MediaType: i.MediaType, ArtifactType: i.ArtifactType, StorageClass: class,

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/lifecycle"
 	"github.com/weir-registry/weir/internal/meta"
@@ -38,7 +40,19 @@ type LifecycleOptions struct {
 	// has left, where their repository has no policy. 0: they stay.
 	Untagged int
 
+	// Changed is told of each image that goes, or goes into the archive. It returns at
+	// once; nil: nobody is told.
+	Changed func(Change)
+
 	Logger *slog.Logger // nil: slog.Default()
+}
+
+// Change is an image that a policy removed or archived.
+type Change struct {
+	Repository string
+	Digest     digest.Digest
+	Tags       []string // that it had
+	Archived   bool     // and not removed
 }
 
 // LifecycleTotals is what lifecycle policies did since the process started.
@@ -67,6 +81,9 @@ func RunLifecycle(o LifecycleOptions) *Lifecycle {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Changed == nil {
+		o.Changed = func(Change) {}
 	}
 	l := &Lifecycle{LifecycleOptions: o, turn: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -259,7 +276,7 @@ func next(marks []lifecycle.Mark) (batch []lifecycle.Mark, onlyFollow bool, rest
 	return marks[:n], false, marks[n:]
 }
 
-// tell counts and logs what was done.
+// tell counts, logs and tells what was done.
 func (l *Lifecycle) tell(repo string, events []meta.LifecycleEvent) {
 	l.mu.Lock()
 	for _, e := range events {
@@ -273,5 +290,6 @@ func (l *Lifecycle) tell(repo string, events []meta.LifecycleEvent) {
 	for _, e := range events {
 		l.Logger.Info("lifecycle", "action", string(e.Action), "repository", repo, "digest", string(e.Digest), "tags", e.Tags,
 			"rule", e.Priority, "with", string(e.Subject), "pushed", e.Pushed)
+		l.Changed(Change{repo, e.Digest, e.Tags, e.Action != lifecycle.Expire})
 	}
 }

@@ -28,11 +28,23 @@ const (
 	archive = `{"rules":[{"rulePriority":3,"selection":{"tagStatus":"any","countType":"sinceImagePushed","countUnit":"days","countNumber":1},"action":{"type":"transition","targetStorageClass":"archive"}}]}`
 )
 
+// changes is what was told of images that went.
+type changes struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (c *changes) add(one retain.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, fmt.Sprintf("%s %s %v %t", one.Repository, one.Digest, one.Tags, one.Archived))
+}
+
 // lives runs policies on w's rows, now and never again by itself.
 func (w *world) lives(untagged int) *retain.Lifecycle {
 	w.t.Helper()
 	w.log = &bytes.Buffer{}
-	l := retain.RunLifecycle(retain.LifecycleOptions{DB: w.db, Every: 100_000 * hour, Untagged: untagged, Logger: slog.New(slog.NewTextHandler(w.log, nil))})
+	l := retain.RunLifecycle(retain.LifecycleOptions{DB: w.db, Every: 100_000 * hour, Untagged: untagged, Logger: slog.New(slog.NewTextHandler(w.log, nil)), Changed: w.changes.add})
 	w.t.Cleanup(l.Close)
 	return l
 }
@@ -123,6 +135,22 @@ func TestLifecycle(t *testing.T) {
 		t.Errorf("totals %+v", got)
 	}
 	l.Close()
+	var told []string
+	for _, s := range []string{"old", "pulled", "tagged"} {
+		tags := map[string]string{"tagged": "[v1]"}[s]
+		if tags == "" {
+			tags = "[]"
+		}
+		told = append(told, fmt.Sprintf("archive %s %s true", digest.FromString(s), tags))
+		if s != "pulled" {
+			told = append(told, fmt.Sprintf("own %s %s false", digest.FromString(s), tags))
+		}
+	}
+	slices.Sort(told)
+	slices.Sort(w.changes.all)
+	if diff := cmp.Diff(told, w.changes.all); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
 	line := fmt.Sprintf("msg=lifecycle action=expire repository=own digest=%s tags=[v1] rule=4", digest.FromString("tagged"))
 	if !strings.Contains(w.log.String(), line) {
 		t.Errorf("no line %q in\n%s", line, w.log)

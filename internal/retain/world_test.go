@@ -27,11 +27,12 @@ var now = time.Date(2126, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // world is a registry's rows and bytes, without faces.
 type world struct {
-	t      *testing.T
-	fs     vfs.FS
-	folder string // of the database
-	commit func() // after each commit of the database
-	log    *bytes.Buffer
+	changes changes // told by a Lifecycle
+	t       *testing.T
+	fs      vfs.FS
+	folder  string // of the database
+	commit  func() // after each commit of the database
+	log     *bytes.Buffer
 
 	db     *meta.DB
 	store  *disk.Store
