@@ -69,8 +69,18 @@ func testUploads(t *testing.T, o meta.Options) {
 	wantCode(t, "twice", errs.UploadUnknown, db.FinishUpload(ctx, "r", "b", name("l"), 7, at(4)))
 
 	gone := meta.Upload{ID: "c", Repository: "nowhere", Algorithm: digest.SHA256}
-	check(t, db.PutUpload(ctx, gone))
-	wantCode(t, "no repository", errs.RepoUnknown, db.FinishUpload(ctx, "nowhere", "c", name("l"), 7, at(4)))
+	wantCode(t, "no repository", errs.RepoUnknown, db.PutUpload(ctx, gone))
+
+	a.Size, a.Updated = 9, at(5)
+	check(t, db.SaveUpload(ctx, a))
+	diff(t, "saved", a, must(db.Upload(ctx, "s", "a"))(t))
+	diff(t, "of a repository", []string{"a"}, must(db.UploadsOf(ctx, "s"))(t))
+	must(db.DeleteRepository(ctx, "s", false))(t)
+	wantCode(t, "saved after its repository", errs.UploadUnknown, db.SaveUpload(ctx, a))
+	own(t, db, "s")
+	_, err := db.Upload(ctx, "s", "a")
+	wantCode(t, "in another repository of that name", errs.UploadUnknown, err)
+	wantCode(t, "finished there", errs.UploadUnknown, db.FinishUpload(ctx, "s", "a", name("l"), 7, at(6)))
 }
 
 func testMount(t *testing.T, o meta.Options) {

@@ -128,6 +128,9 @@ const (
 	putUpload
 	getUpload
 	deleteUpload
+	saveUpload
+	listUploadsOf
+	deleteUploadsOf
 	listUploads
 	listIdleUploads
 	isServable
@@ -502,7 +505,11 @@ var texts = [queries]string{
 		WHERE uploads.repository = excluded.repository`,
 	getUpload: `SELECT id, repository, size, algorithm, hash, started_at, updated_at, parts, last_part, short_parts
 		FROM uploads WHERE repository = $1 AND id = $2`,
-	deleteUpload: `DELETE FROM uploads WHERE repository = $1 AND id = $2`,
+	saveUpload: `UPDATE uploads SET size = $3, algorithm = $4, hash = $5, updated_at = $6, parts = $7, last_part = $8, short_parts = $9
+		WHERE repository = $1 AND id = $2`,
+	listUploadsOf:   `SELECT id FROM uploads WHERE repository = $1`,
+	deleteUploadsOf: `DELETE FROM uploads WHERE repository = $1`,
+	deleteUpload:    `DELETE FROM uploads WHERE repository = $1 AND id = $2`,
 	listUploads: `SELECT id, repository, size, algorithm, hash, started_at, updated_at, parts, last_part, short_parts
 		FROM uploads WHERE id > $1 ORDER BY id LIMIT $2`,
 	listIdleUploads: `SELECT id, repository, size, algorithm, hash, started_at, updated_at, parts, last_part, short_parts

@@ -205,7 +205,7 @@ func (db *DB) DeleteRepository(ctx context.Context, name string, force bool) (Re
 		}
 		t.forget.all = true
 		for _, q := range []query{deleteResultsOf, deletePreview, deleteEventsOf, deletePolicyOf, deleteStorageOf,
-			deleteHistoryOf, deleteTagsOf, deleteEdgesOf, deleteManifestsOf, deleteReferrersOf, deleteLinksOf, deleteQueueOf, deleteReplicatedOf, deleteRepository} {
+			deleteHistoryOf, deleteTagsOf, deleteEdgesOf, deleteManifestsOf, deleteReferrersOf, deleteLinksOf, deleteUploadsOf, deleteQueueOf, deleteReplicatedOf, deleteRepository} {
 			if _, err := t.exec(ctx, q, name); err != nil {
 				return err
 			}

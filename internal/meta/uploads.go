@@ -47,14 +47,17 @@ func unknownUpload(repo, id string) error {
 	return errs.New(errs.UploadUnknown, "upload %q is not known in %s", id[:min(len(id), maxID)], repo)
 }
 
-// PutUpload notes a new upload, or what there is of one that is there. It is called
-// only after the bytes are durable. Errors: errs.NameInvalid, errs.UploadUnknown (an
-// ID that cannot be one, or one of another repository).
+// PutUpload notes an upload to a repository that is there. It is called
+// only after the bytes are durable. Errors: errs.NameInvalid, errs.RepoUnknown,
+// errs.UploadUnknown (an ID that cannot be one, or one of another repository).
 func (db *DB) PutUpload(ctx context.Context, u Upload) error {
 	if err := checkUpload(u.Repository, u.ID); err != nil {
 		return err
 	}
 	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		if _, err := t.repository(ctx, u.Repository); err != nil {
+			return err
+		}
 		n, err := t.exec(ctx, putUpload, u.ID, u.Repository, u.Size, string(u.Algorithm), notNil(u.Hash), micros(u.Started), micros(u.Updated), u.Parts, u.LastPart, u.ShortParts)
 		if err == nil && n == 0 {
 			return unknownUpload(u.Repository, u.ID)
@@ -65,6 +68,38 @@ func (db *DB) PutUpload(ctx context.Context, u Upload) error {
 		return fmt.Errorf("put upload %s: %w", u.ID, err)
 	}
 	return nil
+}
+
+// SaveUpload notes what there is of an upload. It is called only after the bytes are
+// durable. Errors: errs.NameInvalid, errs.UploadUnknown, also once its repository was
+// deleted.
+func (db *DB) SaveUpload(ctx context.Context, u Upload) error {
+	if err := checkUpload(u.Repository, u.ID); err != nil {
+		return err
+	}
+	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.exec(ctx, saveUpload, u.Repository, u.ID, u.Size, string(u.Algorithm), notNil(u.Hash), micros(u.Updated), u.Parts, u.LastPart, u.ShortParts)
+		if err == nil && n == 0 {
+			return unknownUpload(u.Repository, u.ID)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("save upload %s: %w", u.ID, err)
+	}
+	return nil
+}
+
+// UploadsOf returns the IDs of a repository's uploads, in no order. Errors: errs.NameInvalid.
+func (db *DB) UploadsOf(ctx context.Context, repo string) ([]string, error) {
+	if _, err := oci.ParseRepository(repo); err != nil {
+		return nil, err
+	}
+	ids, err := list(ctx, db.get(), listUploadsOf, []any{repo}, text[string])
+	if err != nil {
+		return nil, fmt.Errorf("uploads of %s: %w", repo, err)
+	}
+	return ids, nil
 }
 
 // Upload returns a repository's upload. Errors: errs.UploadUnknown, errs.NameInvalid.

@@ -36,7 +36,7 @@ func (r *Registry) AppendLayerPart(ctx context.Context, c iam.Caller, repo, id s
 		return Upload{}, err
 	}
 	err = s.count(ctx, p)
-	return Upload{id, s.row.Size}, joined(err, s.file.Close())
+	return Upload{id, s.row.Size}, s.end(err)
 }
 
 // count receives a part that counts as one.
@@ -98,7 +98,7 @@ func (r *Registry) FinishLayer(ctx context.Context, c iam.Caller, repo, id strin
 	if err == nil {
 		return nil
 	}
-	return joined(err, s.file.Close())
+	return s.end(err)
 }
 
 // already ends an upload of a blob that its repository has, with errs.BlobExists.

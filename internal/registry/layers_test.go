@@ -1,6 +1,9 @@
 package registry_test
 
 import (
+	"errors"
+	"io"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +12,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/registry"
 )
 
@@ -188,4 +192,51 @@ func TestLayerPartsEnd(t *testing.T) {
 	if _, err := w.AppendLayerPart(ctx, may(iam.InitiateLayerUpload, "*"), "team/app", id, chunkOf(2, "c")); errs.CodeOf(err) != errs.Denied {
 		t.Errorf("without the right: %v", err)
 	}
+}
+
+// TestUploadsEndWithRepository: an upload does not go on in another repository of the same
+// name, also where a request is writing to it, and leaves no bytes.
+func TestUploadsEndWithRepository(t *testing.T) {
+	dir := onDisk(t)
+	w := newWorld(t, dir)
+	ctx := t.Context()
+	again := func() {
+		t.Helper()
+		if _, err := w.DeleteRepository(ctx, root, "team/app", true); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.db.CreateRepository(ctx, meta.Repository{Name: "team/app"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := func(what, id string, err error) {
+		t.Helper()
+		if errs.CodeOf(err) != errs.UploadUnknown {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := dir.Stat("uploads/" + id); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: its bytes: %v", what, err)
+		}
+	}
+	id := w.begin()
+	if _, err := w.AppendLayerPart(ctx, root, "team/app", id, chunkOf(0, "part")); err != nil {
+		t.Fatal(err)
+	}
+	again()
+	_, err := w.AppendLayerPart(ctx, root, "team/app", id, chunkOf(4, "more"))
+	ended("between two parts", id, err)
+
+	id = w.begin()
+	body, send := io.Pipe()
+	failed := make(chan error)
+	go func() {
+		_, err := w.AppendUpload(ctx, root, "team/app", id, registry.Part{Body: body, Start: -1, Length: -1})
+		failed <- err
+	}()
+	if _, err := send.Write([]byte("part")); err != nil { // it has the upload then
+		t.Fatal(err)
+	}
+	again()
+	send.Close()
+	ended("in a part", id, <-failed)
 }

@@ -83,7 +83,8 @@ func (r *Registry) CreateRepository(ctx context.Context, c iam.Caller, in NewRep
 }
 
 // DeleteRepository deletes a repository and returns it as it was. One that has images
-// stays, unless force is true. What is pulled through its rule later makes it anew.
+// stays, unless force is true. Its uploads end with it. What is pulled through its rule
+// later makes it anew.
 // Action: ecr:DeleteRepository. Errors: errs.Denied, Unauthenticated, NameInvalid,
 // RepoUnknown, RepoNotEmpty.
 func (r *Registry) DeleteRepository(ctx context.Context, c iam.Caller, repo string, force bool) (Repository, error) {
@@ -91,7 +92,14 @@ func (r *Registry) DeleteRepository(ctx context.Context, c iam.Caller, repo stri
 	if err != nil {
 		return Repository{}, err
 	}
+	uploads, err := r.db.UploadsOf(ctx, name)
+	if err != nil {
+		return Repository{}, err
+	}
 	row, err := r.db.DeleteRepository(ctx, name, force)
+	if err == nil {
+		r.dropUploads(context.WithoutCancel(ctx), name, uploads)
+	}
 	if errs.CodeOf(err) == errs.RepoNotEmpty {
 		return Repository{}, errs.New(errs.RepoNotEmpty, "The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", repo, r.id)
 	}

@@ -127,7 +127,7 @@ func (r *Registry) AppendUpload(ctx context.Context, c iam.Caller, repo, id stri
 	if saving := s.save(ctx); saving != nil {
 		err = joined(err, saving)
 	}
-	return Upload{id, s.row.Size}, joined(err, s.file.Close())
+	return Upload{id, s.row.Size}, s.end(err)
 }
 
 // FinishUpload adds a last part, if there is one, and makes the upload a blob of its
@@ -152,7 +152,7 @@ func (r *Registry) FinishUpload(ctx context.Context, c iam.Caller, repo, id stri
 	if err == nil {
 		return Upload{id, s.row.Size}, nil
 	}
-	return Upload{id, s.row.Size}, joined(joined(err, s.save(ctx)), s.file.Close())
+	return Upload{id, s.row.Size}, s.end(joined(err, s.save(ctx)))
 }
 
 // commit takes a verified upload into the store, and then into the rows: a row never
@@ -194,6 +194,15 @@ func (r *Registry) openUpload(ctx context.Context, repo, id string) (*session, e
 	return s, nil
 }
 
+// end puts the upload away after what came to err. One that was forgotten meanwhile, with
+// its repository, leaves no bytes.
+func (s *session) end(err error) error {
+	if errs.CodeOf(err) == errs.UploadUnknown {
+		return joined(err, s.file.Abort())
+	}
+	return joined(err, s.file.Close())
+}
+
 func (s *session) state() blob.UploadState {
 	return blob.UploadState{Size: s.row.Size, Algorithm: s.row.Algorithm, Hash: s.row.Hash}
 }
@@ -211,7 +220,7 @@ func (s *session) save(ctx context.Context) error {
 func (s *session) note(ctx context.Context, state blob.UploadState) error {
 	row := s.row
 	row.Size, row.Algorithm, row.Hash, row.Updated = state.Size, state.Algorithm, state.Hash, time.Now()
-	if err := s.db.PutUpload(context.WithoutCancel(ctx), row); err != nil {
+	if err := s.db.SaveUpload(context.WithoutCancel(ctx), row); err != nil {
 		return err
 	}
 	s.row = row
@@ -304,4 +313,18 @@ func (s *session) verify(ctx context.Context, d digest.Digest, before blob.Uploa
 	}
 	err := errs.New(errs.DigestMismatch, "the %d bytes of the upload do not have digest %s; it stays as it was before this request, with %d", s.file.Size(), d, before.Size)
 	return joined(err, s.rewind(ctx, before))
+}
+
+// dropUploads removes the bytes of uploads whose repository was deleted. What a request is
+// writing to, that one removes.
+func (r *Registry) dropUploads(ctx context.Context, repo string, ids []string) {
+	for _, id := range ids {
+		// What cannot be removed now goes at the next start.
+		_ = r.uploads.Remove(id, func() error {
+			if _, err := r.db.Upload(ctx, repo, id); errs.CodeOf(err) != errs.UploadUnknown {
+				return errs.New(errs.Conflict, "upload %s is there", id)
+			}
+			return nil
+		})
+	}
 }
