@@ -2,8 +2,10 @@ package rule_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -90,4 +92,19 @@ func TestSettingsNotes(t *testing.T) {
 			t.Errorf("%q: not without settings", arn)
 		}
 	}
+}
+
+// FuzzScanningMatch: with a wildcard, filters match as IAM's patterns do.
+func FuzzScanningMatch(f *testing.F) {
+	f.Add("prod*", "prod/app")
+	f.Add("*a*b*", "xaxbx")
+	f.Add("aa*aa", "aaa")
+	f.Fuzz(func(t *testing.T, filter, repo string) {
+		if !strings.Contains(filter, "*") || strings.Contains(filter, "?") {
+			return
+		}
+		if got, want := rule.ScanningMatch(filter, repo), iam.Match(filter, repo); got != want {
+			t.Errorf("%q matches %q: %v, want %v", filter, repo, got, want)
+		}
+	})
 }
