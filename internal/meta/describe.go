@@ -1,8 +1,10 @@
 package meta
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,6 +39,12 @@ func (w Which) columns() (tagged, status string) {
 	return string(w.Tagged), w.Status.column()
 }
 
+// all says that no image is left out.
+func (w Which) all() bool {
+	tagged, _ := w.columns()
+	return tagged == string(AnyImages) && w.Status == AnyStatus
+}
+
 // Image is a manifest as it is described.
 type Image struct {
 	Digest    digest.Digest
@@ -61,32 +69,75 @@ type ImageID struct {
 	Tag    string
 }
 
+// maxLooked is how many manifests are looked at for one page of those that are asked
+// for. Between two of them there may be very many that are not.
+const maxLooked = 4096
+
 // Images returns up to limit manifests of a repository after the digest after, in the
 // order of their bytes. What is told of one is of one moment, or of two when it
-// changes meanwhile; a repository that is not there has none.
+// changes meanwhile; a repository that is not there has none. Where which leaves any
+// out, looked may be the digest of the last manifest that was looked at, and
+// not the last that there is: what comes after it has to be asked for. Else it is "".
 // Errors: errs.NameInvalid, errs.ParamInvalid.
-func (db *DB) Images(ctx context.Context, repo string, which Which, after digest.Digest, limit int) ([]Image, error) {
+func (db *DB) Images(ctx context.Context, repo string, which Which, after digest.Digest, limit int) (images []Image, looked digest.Digest, err error) {
 	if err := checkList(repo, string(after)); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	tagged, status := which.columns()
-	images, err := list(ctx, db.get(), listImages, []any{repo, string(after), tagged, int64(max(limit, 0)), status}, scanImage)
-	all := tagged == string(AnyImages) && which.Status == AnyStatus
-	if err == nil && all {
-		err = db.fillImages(ctx, repo, images)
+	looked, err = db.looked(ctx, repo, which, after)
+	if err == nil {
+		tagged, status := which.columns()
+		images, err = list(ctx, db.get(), listImages, []any{repo, string(after), tagged, int64(max(limit, 0)), status, upTo(looked)}, scanImage)
 	}
-	if err == nil && !all {
-		// There may be very many that are not asked for between two that are.
-		for i := range images {
-			if err = db.fillImages(ctx, repo, images[i:i+1]); err != nil {
-				break
-			}
-		}
+	if err == nil {
+		err = db.fillSome(ctx, repo, which, images)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("images of %s: %w", repo, err)
+		return nil, "", fmt.Errorf("images of %s: %w", repo, err)
 	}
-	return images, nil
+	return images, looked, nil
+}
+
+// looked returns the digest at which the look for what which asks for ends, "" if that
+// is the repository's end.
+func (db *DB) looked(ctx context.Context, repo string, which Which, after digest.Digest) (digest.Digest, error) {
+	if which.all() {
+		return "", nil
+	}
+	last, err := list(ctx, db.get(), getDigestAfter, []any{repo, string(after), int64(maxLooked)}, func(rows *sql.Rows) (digest.Digest, error) {
+		var d string
+		err := rows.Scan(&d)
+		return digest.Digest(d), err
+	})
+	if err != nil || len(last) == 0 {
+		return "", err
+	}
+	return last[0], nil
+}
+
+// upTo is the last digest that counts if the look ends at looked.
+func upTo(looked digest.Digest) string { return cmp.Or(string(looked), behind) }
+
+// behind is text after every digest and every tag.
+const behind = "~"
+
+// fillSome is fillImages for images between which there may be others.
+func (db *DB) fillSome(ctx context.Context, repo string, which Which, images []Image) error {
+	if len(images) == 0 || which.all() {
+		return db.fillImages(ctx, repo, images)
+	}
+	between, err := list(ctx, db.get(), countManifests, []any{repo, string(images[0].Digest), string(images[len(images)-1].Digest)}, func(rows *sql.Rows) (n int, err error) {
+		err = rows.Scan(&n)
+		return n, err
+	})
+	if err != nil || between[0] <= 2*len(images) {
+		return errors.Join(err, db.fillImages(ctx, repo, images))
+	}
+	for i := range images {
+		if err := db.fillImages(ctx, repo, images[i:i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Image returns one. Errors: errs.ManifestUnknown, errs.NameInvalid,
@@ -109,23 +160,30 @@ func (db *DB) Image(ctx context.Context, repo string, d digest.Digest) (Image, e
 }
 
 // ImageIDs returns up to limit names of a repository's manifests after the name after,
-// by digest, then tag: one for each tag, and one for a manifest that has none.
+// by digest, then tag: one for each tag, and one for a manifest that has none. looked is
+// as that of Images: a name that comes after all names of the last manifest.
 // Errors: errs.NameInvalid, errs.ParamInvalid.
-func (db *DB) ImageIDs(ctx context.Context, repo string, which Which, after ImageID, limit int) ([]ImageID, error) {
+func (db *DB) ImageIDs(ctx context.Context, repo string, which Which, after ImageID, limit int) (ids []ImageID, looked ImageID, err error) {
 	if err := checkList(repo, string(after.Digest), after.Tag); err != nil {
-		return nil, err
+		return nil, ImageID{}, err
 	}
-	tagged, status := which.columns()
-	args := []any{repo, string(after.Digest), tagged, after.Tag, int64(max(limit, 0)), status}
-	ids, err := list(ctx, db.get(), listImageIDs, args, func(rows *sql.Rows) (ImageID, error) {
-		var d, tag string
-		err := rows.Scan(&d, &tag)
-		return ImageID{digest.Digest(d), tag}, err
-	})
+	last, err := db.looked(ctx, repo, which, after.Digest)
+	if err == nil {
+		tagged, status := which.columns()
+		args := []any{repo, string(after.Digest), tagged, after.Tag, int64(max(limit, 0)), status, upTo(last)}
+		ids, err = list(ctx, db.get(), listImageIDs, args, func(rows *sql.Rows) (ImageID, error) {
+			var d, tag string
+			err := rows.Scan(&d, &tag)
+			return ImageID{digest.Digest(d), tag}, err
+		})
+	}
 	if err != nil {
-		return nil, fmt.Errorf("names of the images of %s: %w", repo, err)
+		return nil, ImageID{}, fmt.Errorf("names of the images of %s: %w", repo, err)
 	}
-	return ids, nil
+	if last != "" {
+		looked = ImageID{last, behind}
+	}
+	return ids, looked, nil
 }
 
 func checkList(repo string, after ...string) error {

@@ -1,8 +1,10 @@
 package meta_test
 
 import (
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,7 +83,7 @@ func testImages(t *testing.T, o meta.Options) {
 		for limit := 1; limit <= 5; limit++ {
 			var got []meta.Image
 			for after := digest.Digest(""); ; after = got[len(got)-1].Digest {
-				page := must(db.Images(ctx, "r", meta.Which{Tagged: which}, after, limit))(t)
+				page := first(db.Images(ctx, "r", meta.Which{Tagged: which}, after, limit))(t)
 				if got = append(got, page...); len(page) < limit {
 					break
 				}
@@ -94,12 +96,89 @@ func testImages(t *testing.T, o meta.Options) {
 	wantCode(t, "unknown", errs.ManifestUnknown, err)
 	_, err = db.Image(ctx, "r", "sha256:1")
 	wantCode(t, "malformed digest", errs.DigestInvalid, err)
-	_, err = db.Images(ctx, "R", meta.Which{}, "", 1)
+	_, _, err = db.Images(ctx, "R", meta.Which{}, "", 1)
 	wantCode(t, "malformed name", errs.NameInvalid, err)
-	diff(t, "no repository, no images", 0, len(must(db.Images(ctx, "none", meta.Which{}, "", 9))(t)))
+	diff(t, "no repository, no images", 0, len(first(db.Images(ctx, "none", meta.Which{}, "", 9))(t)))
 	db.Touch("r", "1", idx.Digest, at(60))
 	check(t, db.Close())
 	diff(t, "pulled", at(60), must(open(t, o).Image(ctx, "r", idx.Digest))(t).Pulled)
+}
+
+// first is must for what says how far it looked, too.
+func first[T, L any](v T, _ L, err error) func(*testing.T) T { return must(v, err) }
+
+// Few among very many: no page looks at all of them, and no image is left out or
+// comes twice.
+func testFewImages(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	const n = 2*4096 + 10
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("sha256:%064x", i))
+	}
+	putManifest(t, db, "r", "", 1, "m")
+	must(db.Pool().ExecContext(ctx, `DELETE FROM edges`))(t)
+	must(db.Pool().ExecContext(ctx, `DELETE FROM manifests`))(t)
+	for batch := range slices.Chunk(all, 500) {
+		rows := make([]string, len(batch))
+		for i, d := range batch {
+			rows[i] = "('r', '" + d + "', '', 1, 1, '')"
+		}
+		text := strings.Join(rows, ", ")
+		if o.URL == "" {
+			text = strings.ReplaceAll(text, "''", "x''")
+		}
+		must(db.Pool().ExecContext(ctx, `INSERT INTO manifests (repository, digest, media_type, stored_at, pulled_at, raw) VALUES `+text))(t)
+	}
+	tagged := []string{all[0], all[4096], all[4097], all[n-1]}
+	for i, d := range tagged {
+		for _, tag := range []string{"a", "b"} {
+			must(db.Pool().ExecContext(ctx, fmt.Sprintf(`INSERT INTO tags (repository, tag, digest, complete, checked_at, pulled_at, orphaned) VALUES ('r', '%s%d', '%s', '', 1, 1, %s)`,
+				tag, i, d, map[bool]string{true: "0", false: "FALSE"}[o.URL == ""])))(t)
+		}
+	}
+	for _, limit := range []int{1, 2, 3, 100} {
+		var got []string
+		pages := 0
+		for after, more := digest.Digest(""), true; more; pages++ {
+			images, looked, err := db.Images(ctx, "r", meta.Which{Tagged: meta.TaggedImages}, after, limit)
+			check(t, err)
+			for _, m := range images {
+				got = append(got, string(m.Digest))
+				diff(t, "tags", 2, len(m.Tags))
+			}
+			if after, more = looked, looked != ""; len(images) == limit {
+				after, more = images[limit-1].Digest, true
+			}
+		}
+		diff(t, fmt.Sprintf("images by %d", limit), tagged, got)
+		if limit == 100 {
+			diff(t, "pages", 3, pages)
+		}
+		got = nil
+		for after, more := (meta.ImageID{}), true; more; {
+			ids, looked, err := db.ImageIDs(ctx, "r", meta.Which{Tagged: meta.TaggedImages}, after, limit)
+			check(t, err)
+			for _, id := range ids {
+				got = append(got, string(id.Digest))
+			}
+			if after, more = looked, looked != (meta.ImageID{}); len(ids) == limit {
+				after, more = ids[limit-1], true
+			}
+		}
+		diff(t, fmt.Sprintf("names by %d", limit), slices.Concat(slices.Repeat(tagged[:1], 2), slices.Repeat(tagged[1:2], 2), slices.Repeat(tagged[2:3], 2), slices.Repeat(tagged[3:], 2)), got)
+	}
+	few := 0
+	for after, more := digest.Digest(""), true; more; {
+		images, looked, err := db.Images(ctx, "r", meta.Which{Tagged: meta.UntaggedImages}, after, 1000)
+		check(t, err)
+		few += len(images)
+		if after, more = looked, looked != ""; len(images) == 1000 {
+			after, more = images[999].Digest, true
+		}
+	}
+	diff(t, "images without a tag", n-len(tagged), few)
 }
 
 // What a manifest says of sizes is foreign, and a sum of it must not overflow.
@@ -141,7 +220,7 @@ func testImageIDs(t *testing.T, o meta.Options) {
 		for limit := 1; limit <= 6; limit++ {
 			var got []meta.ImageID
 			for after := (meta.ImageID{}); ; after = got[len(got)-1] {
-				page := must(db.ImageIDs(ctx, "r", meta.Which{Tagged: which}, after, limit))(t)
+				page := first(db.ImageIDs(ctx, "r", meta.Which{Tagged: which}, after, limit))(t)
 				if got = append(got, page...); len(page) < limit {
 					break
 				}
@@ -149,6 +228,6 @@ func testImageIDs(t *testing.T, o meta.Options) {
 			diff(t, string(which)+" names by pages", want, got)
 		}
 	}
-	_, err := db.ImageIDs(ctx, "r", meta.Which{}, meta.ImageID{Tag: "\xff"}, 1)
+	_, _, err := db.ImageIDs(ctx, "r", meta.Which{}, meta.ImageID{Tag: "\xff"}, 1)
 	wantCode(t, "no text", errs.ParamInvalid, err)
 }

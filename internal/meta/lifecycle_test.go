@@ -56,7 +56,7 @@ var everything = []string{"m1", "m2", "m3", "idx", "amd", "arm", "sig", "sigsig"
 func held(t *testing.T, db *meta.DB) []string {
 	t.Helper()
 	found := []string{}
-	for _, m := range must(db.Images(t.Context(), "r", meta.Which{}, "", 1000))(t) {
+	for _, m := range first(db.Images(t.Context(), "r", meta.Which{}, "", 1000))(t) {
 		s := called([]digest.Digest{m.Digest}, everything...)[0]
 		if m.Archived {
 			s += "*"
@@ -393,10 +393,10 @@ func testArchive(t *testing.T, o meta.Options) {
 
 	which := func(w meta.Which) []string {
 		var images, ids []digest.Digest
-		for _, m := range must(db.Images(ctx, "r", w, "", 99))(t) {
+		for _, m := range first(db.Images(ctx, "r", w, "", 99))(t) {
 			images = append(images, m.Digest)
 		}
-		for _, id := range must(db.ImageIDs(ctx, "r", w, meta.ImageID{}, 99))(t) {
+		for _, id := range first(db.ImageIDs(ctx, "r", w, meta.ImageID{}, 99))(t) {
 			ids = append(ids, id.Digest)
 		}
 		diff(t, "names and images", called(images, everything...), called(ids, everything...))

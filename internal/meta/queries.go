@@ -119,6 +119,8 @@ const (
 	putRegistryPolicy
 	deleteRegistryPolicy
 	listImages
+	getDigestAfter
+	countManifests
 	getImage
 	listImageTags
 	listImageEdges
@@ -466,8 +468,11 @@ var texts = [queries]string{
 		ON CONFLICT (one) DO UPDATE SET document = excluded.document`,
 	deleteRegistryPolicy: `DELETE FROM registry_policy WHERE one = 1`,
 	listImages: `SELECT digest, media_type, stored_at, pulled_at FROM manifests m
-		WHERE repository = $1 AND digest > $2 AND ` + ofTagStatus + ` AND ` + strings.ReplaceAll(ofStatus, "$6", "$5") + `
+		WHERE repository = $1 AND digest > $2 AND digest <= $6 AND ` + ofTagStatus + ` AND ` + strings.ReplaceAll(ofStatus, "$6", "$5") + `
 		ORDER BY digest LIMIT $4`,
+	getDigestAfter: `SELECT digest FROM manifests WHERE repository = $1 AND digest > $2
+		ORDER BY digest LIMIT 1 OFFSET $3`,
+	countManifests: `SELECT COUNT(*) FROM manifests WHERE repository = $1 AND digest >= $2 AND digest <= $3`,
 	getImage: `SELECT digest, media_type, stored_at, pulled_at FROM manifests
 		WHERE repository = $1 AND digest = $2`,
 	listImageTags: `SELECT digest, tag FROM tags
@@ -493,7 +498,7 @@ var texts = [queries]string{
 		GROUP BY parent`,
 	listImageIDs: `SELECT m.digest, COALESCE(t.tag, '') FROM manifests m
 		LEFT JOIN tags t ON t.repository = m.repository AND t.digest = m.digest
-		WHERE m.repository = $1 AND m.digest >= $2 AND (m.digest > $2 OR COALESCE(t.tag, '') > $4)
+		WHERE m.repository = $1 AND m.digest >= $2 AND m.digest <= $7 AND (m.digest > $2 OR COALESCE(t.tag, '') > $4)
 			AND ` + ofTagStatus + ` AND ` + ofStatus + `
 		ORDER BY m.digest, COALESCE(t.tag, '') LIMIT $5`,
 

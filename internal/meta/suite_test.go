@@ -80,6 +80,7 @@ var suite = []struct {
 	{"described images", testImages},
 	{"sizes of images", testImageSizes},
 	{"names of images", testImageIDs},
+	{"few images among very many", testFewImages},
 	{"what is missing", testMissing},
 	{"complete", testComplete},
 	{"complete in other repositories", testCompleteElsewhere},

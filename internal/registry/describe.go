@@ -111,8 +111,9 @@ func (r *Registry) described(ctx context.Context, c iam.Caller, action, repo str
 }
 
 // ImageIDs returns up to limit names of a repository's images after the name after, by
-// digest and tag, and as next the name after which there are more, the zero ImageID
-// if there are not. Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown.
+// digest and tag, and as next the name after which there may be more, the zero ImageID
+// if there are none: where which leaves out very many, a page may have few or none
+// and not be the last. Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown.
 func (r *Registry) ImageIDs(ctx context.Context, c iam.Caller, repo string, which Which, after ImageID, limit int) (ids []ImageID, next ImageID, err error) {
 	row, err := r.described(ctx, c, iam.ListImages, repo)
 	if err != nil {
@@ -122,17 +123,19 @@ func (r *Registry) ImageIDs(ctx context.Context, c iam.Caller, repo string, whic
 	if none {
 		return nil, ImageID{}, nil
 	}
-	ids, err = r.db.ImageIDs(ctx, row.Name, which, after, limit+1)
+	ids, looked, err := r.db.ImageIDs(ctx, row.Name, which, after, limit+1)
 	if err != nil {
 		return nil, ImageID{}, err
 	}
-	ids, next = page(ids, limit)
+	if ids, next = page(ids, limit); next == (ImageID{}) && limit > 0 {
+		next = looked
+	}
 	return ids, next, nil
 }
 
 // Images returns up to limit of a repository's images after the digest after, in the
-// order of their bytes, and as next the digest after which there are more, "" if there
-// are not. Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown.
+// order of their bytes, and as next the digest after which there may be more, "" if
+// there are none, as ImageIDs. Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown.
 func (r *Registry) Images(ctx context.Context, c iam.Caller, repo string, which Which, after digest.Digest, limit int) (images []Image, next digest.Digest, err error) {
 	row, err := r.described(ctx, c, iam.DescribeImages, repo)
 	if err != nil {
@@ -142,11 +145,14 @@ func (r *Registry) Images(ctx context.Context, c iam.Caller, repo string, which 
 	if none {
 		return nil, "", nil
 	}
-	rows, err := r.db.Images(ctx, row.Name, which, after, limit+1)
+	rows, looked, err := r.db.Images(ctx, row.Name, which, after, limit+1)
 	if err != nil {
 		return nil, "", err
 	}
 	rows, last := page(rows, limit)
+	if last.Digest == "" && limit > 0 {
+		last.Digest = looked
+	}
 	for _, m := range rows {
 		image, err := r.image(ctx, row.Name, m)
 		if err != nil {

@@ -330,7 +330,7 @@ func TestBeside(t *testing.T) {
 	}
 	wg.Wait()
 	w.run(l, now.Add(hour))
-	images, err := w.db.Images(ctx, "r", meta.Which{}, "", 100)
+	images, _, err := w.db.Images(ctx, "r", meta.Which{}, "", 100)
 	w.must(err)
 	if len(images) != 2 {
 		t.Errorf("%d images are left of a policy that keeps two", len(images))
