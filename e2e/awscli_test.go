@@ -27,6 +27,7 @@ upstreams:
     endpoints: ["http://%[3]s"]
     allow_hosts: ["%[4]s", "%[5]s"]
     realms: ["http://%[5]s/token"]
+replication: {destinations: [{region: eu-west-1, registry_id: "999999999999", url: "http://127.0.0.1:1"}]}
 `
 
 // newEmptyServer starts a weir that may reach the upstream and has no credential.
