@@ -97,6 +97,10 @@ func (c *client) lifecycleEvents(cmd *cobra.Command, repository string) error {
 		if err := c.weir(cmd.Context(), "ListLifecycleEvents", in, &out); err != nil {
 			return err
 		}
+		if in.NextToken == "" && len(out.Events) == 0 {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "nothing has gone yet")
+			return err
+		}
 		for _, e := range out.Events {
 			rule := strconv.Itoa(e.AppliedRulePriority)
 			if e.AppliedRulePriority == 0 {
