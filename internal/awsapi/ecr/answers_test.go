@@ -1,6 +1,7 @@
 package ecr_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/weir-registry/weir/internal/awsapi/ecr"
+	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/upstream/upstreamtest"
 	"github.com/weir-registry/weir/internal/weirtest"
 )
@@ -81,6 +83,10 @@ func TestNoDatabase(t *testing.T) {
 	}
 	if err := s.db.Close(); err != nil {
 		t.Fatal(err)
+	}
+	s.validate = func(ctx context.Context, r *rule.Rule) error { // for which the rule's secret is read
+		_, err := s.db.Secret(ctx, "ecr-pullthroughcache/hub")
+		return err
 	}
 	never, _ := neverAnswered()
 	for _, op := range slices.Sorted(maps.Keys(m.Operations)) {
