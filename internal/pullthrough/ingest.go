@@ -183,7 +183,9 @@ func (in *ingest) adopt(ctx context.Context) bool {
 		err = in.proof(ctx)
 	}
 	if err == nil {
-		err = in.c.Index.PutBlob(context.WithoutCancel(ctx), in.d, size, in.public, in.granted(nil), time.Now())
+		in.link(func() {
+			err = in.c.Index.PutBlob(context.WithoutCancel(ctx), in.d, size, in.public, in.granted(nil), time.Now())
+		})
 	}
 	in.end(err)
 	return true
@@ -258,16 +260,25 @@ func (in *ingest) end(err error) {
 // bytes by now, whatever comes of it.
 func (in *ingest) store(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
-	linked := in.granted(nil)
 	err := in.c.Index.Claim(ctx, in.d, time.Now())
 	if err == nil {
 		err = in.c.Store.Commit(ctx, in.spool)
 	}
-	if err == nil {
-		err = in.c.Index.PutBlob(ctx, in.d, in.size, in.public, linked, time.Now())
-	} else if aerr := in.spool.Abort(); aerr != nil {
-		err = errors.Join(err, aerr)
+	if err != nil {
+		if aerr := in.spool.Abort(); aerr != nil {
+			err = errors.Join(err, aerr)
+		}
+		in.end(nil)
+		in.c.Logger.Error("blob not stored", "digest", in.d, "upstream", in.r.Upstream, "error", err)
+		return
 	}
+	in.link(func() { in.note(ctx) })
+}
+
+// note writes the rows of a blob that is in the store.
+func (in *ingest) note(ctx context.Context) {
+	linked := in.granted(nil)
+	err := in.c.Index.PutBlob(ctx, in.d, in.size, in.public, linked, time.Now())
 	in.end(nil)
 	if err != nil {
 		in.c.Logger.Error("blob not stored", "digest", in.d, "upstream", in.r.Upstream, "error", err)

@@ -72,6 +72,10 @@ func (c *Cache) prefetchBlob(ctx context.Context, s Scope, e oci.Edge) {
 		slot.release()
 		return
 	}
+	if kinds, err := c.Index.EdgeKinds(ctx, repo, e.Digest); err != nil || len(kinds) == 0 {
+		slot.release()
+		return // the image was deleted meanwhile
+	}
 	if row.Held {
 		defer slot.release()
 		if err := c.link(ctx, s, e.Digest, row); err != nil {

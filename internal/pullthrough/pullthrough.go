@@ -150,7 +150,8 @@ type Cache struct {
 
 	mu      sync.Mutex
 	ingests map[blob.Key]*ingest
-	slots   map[string]*slots // by upstream host
+	linking map[*ingest]chan struct{} // that write links: closed when they have
+	slots   map[string]*slots         // by upstream host
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -186,7 +187,7 @@ func New(o Options) *Cache {
 	if o.Login == nil {
 		o.Login = func(context.Context, *rule.Rule) string { return "" }
 	}
-	c := &Cache{Options: o, ingests: map[blob.Key]*ingest{}, slots: map[string]*slots{}}
+	c := &Cache{Options: o, ingests: map[blob.Key]*ingest{}, linking: map[*ingest]chan struct{}{}, slots: map[string]*slots{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }

@@ -96,6 +96,9 @@ func (r *Registry) DeleteRepository(ctx context.Context, c iam.Caller, repo stri
 	if err != nil {
 		return Repository{}, err
 	}
+	if err := r.cache.Revoke(ctx, name); err != nil {
+		return Repository{}, err
+	}
 	row, err := r.db.DeleteRepository(ctx, name, force)
 	if err == nil {
 		r.dropUploads(context.WithoutCancel(ctx), name, uploads)
