@@ -65,6 +65,7 @@ type explanation struct {
 	CheckedAt      float64 `json:"checkedAt"`
 	NextCheckAt    float64 `json:"nextCheckAt"`
 	Away           string  `json:"away"`
+	Archived       string  `json:"archived"`
 	History        []move  `json:"history"`
 	Decisions      []struct {
 		Action, Reason string
@@ -104,6 +105,9 @@ func (x *explanation) write(w io.Writer, tag bool, now time.Time) error {
 		line("held", "yes, whole: %s", x.ImageDigest)
 	default:
 		line("held", "in part: %s", x.ImageDigest)
+	}
+	if x.Archived != "" {
+		line("archived", "%s", x.Archived)
 	}
 	for _, m := range x.Missing {
 		line("missing", "%s %s, %d bytes", m.Kind, m.Digest, m.Size)

@@ -229,11 +229,13 @@ func testApplyRechecks(t *testing.T, o meta.Options) {
 	}
 
 	db := open(t, o)
+	must(db.DeleteRepository(ctx, "r", true))(t)
+	own(t, db, "r")
 	putManifest(t, db, "r", "", 1, "m1")
 	check(t, db.PutLifecyclePolicy(ctx, "r", unused))
 	b := evaluate(t, db, unused, later)
 	b.Spare = at(0)
-	diff(t, "used a moment ago", 1, min(1, must(db.ApplyLifecycle(ctx, b))(t).Spared))
+	diff(t, "used a moment ago", 1, must(db.ApplyLifecycle(ctx, b))(t).Spared)
 	b.Spare = time.Time{}
 	check(t, db.PutLifecyclePolicy(ctx, "r", keepOne))
 	_, err := db.ApplyLifecycle(ctx, b)

@@ -30,6 +30,8 @@ type Explanation struct {
 	Next     time.Time // when a pull checks again; zero: never
 	Away     string    // why the upstream is not asked just now; "" if it is
 	History  []rule.Move
+
+	Archived string // why it is not pulled all the same; "" if it is. Whoever asks the cache fills it in
 }
 
 // Explain tells what is known of a reference, without asking the upstream.

@@ -302,5 +302,12 @@ func (r *Registry) Explain(ctx context.Context, c iam.Caller, repo string, ref o
 	if s.Rule.Upstream == "" { // its rule is gone
 		x.Upstream = ""
 	}
+	if err != nil {
+		return x, err
+	}
+	err = r.outside(ctx, s.Repository, ref)
+	if errs.CodeOf(err) == errs.ImageArchived {
+		x.Archived, err = errs.As(err).Msg, nil
+	}
 	return x, err
 }

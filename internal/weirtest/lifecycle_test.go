@@ -70,6 +70,9 @@ func TestArchivedPull(t *testing.T) {
 	if status, body := signedCall(t, s, "Weir_20261125.CheckNow", `{"repositoryName":"up/app","reference":"v1"}`); status != 400 || !strings.Contains(body, "ImageArchivedException") {
 		t.Errorf("check: %d %s", status, body)
 	}
+	if status, body := signedCall(t, s, "Weir_20261125.Explain", `{"repositoryName":"up/app","reference":"v1"}`); status != 200 || !strings.Contains(body, `"archived":"image `+string(img.Digest)+` of repository up/app is archived`) {
+		t.Errorf("explain: %d %s", status, body)
+	}
 	got, err := client.BatchGetImage(ctx, &ecr.BatchGetImageInput{RepositoryName: repo, ImageIds: []types.ImageIdentifier{*id}})
 	if err != nil || len(got.Failures) != 1 || got.Failures[0].FailureCode != types.ImageFailureCodeImageInaccessible {
 		t.Errorf("BatchGetImage: %+v, %v", got, err)

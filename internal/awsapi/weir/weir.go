@@ -96,7 +96,8 @@ type explanation struct {
 	Orphaned       bool          `json:"orphaned"`
 	CheckedAt      awsapi.Time   `json:"checkedAt,omitzero"`
 	NextCheckAt    awsapi.Time   `json:"nextCheckAt,omitzero"`
-	Away           string        `json:"away,omitempty"` // why the upstream is not asked just now
+	Away           string        `json:"away,omitempty"`     // why the upstream is not asked just now
+	Archived       string        `json:"archived,omitempty"` // why what is held is not pulled
 	History        []move        `json:"history,omitempty"`
 	Decisions      []decision    `json:"decisions,omitempty"` // on a pull by the user
 }
@@ -144,6 +145,7 @@ func (o operations) explain(ctx context.Context, c *awsapi.Call, in imageInput) 
 		CheckedAt:      awsapi.Time{Time: x.Checked},
 		NextCheckAt:    awsapi.Time{Time: x.Next},
 		Away:           x.Away,
+		Archived:       x.Archived,
 	}
 	for _, e := range x.Missing {
 		out.Missing = append(out.Missing, edge{e.Kind, e.Digest, e.Size})
