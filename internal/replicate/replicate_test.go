@@ -131,6 +131,28 @@ func TestRequests(t *testing.T) {
 	})
 }
 
+// TestQuirks: copies come to registries as odd as real ones are.
+func TestQuirks(t *testing.T) {
+	for _, q := range upstreamtest.Quirks() {
+		t.Run(string(q), func(t *testing.T) {
+			o := upstreamtest.Options{Auth: upstreamtest.Token, Users: map[string]string{user: secret}, Quirks: []upstreamtest.Quirk{q}}
+			in(t, o, func(t *testing.T, w *world) {
+				img := upstreamtest.NewIndex(1, 2, 70_000, 100)
+				w.push("team/app", img, "v1")
+				w.drained()
+				w.push("team/app", img, "v2")
+				w.drained()
+				if !whole(w.east, "team/app", img) || w.east.Tagged("team/app", "v1") != img.Digest || w.east.Tagged("team/app", "v2") != img.Digest {
+					t.Errorf("not whole\n%s", w.log.String())
+				}
+				if strings.Contains(w.log.String(), "copy failed") {
+					t.Errorf("tried again:\n%s", w.log.String())
+				}
+			})
+		})
+	}
+}
+
 // TestTagMoves: what a tag was while the line was down is not copied any more.
 func TestTagMoves(t *testing.T) {
 	in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {

@@ -86,12 +86,13 @@ func (p *Pusher) tell(ctx context.Context, e *endpoint, u *url.URL, q *asked, wa
 	return nil, res.StatusCode, p.r.status(q, res)
 }
 
-// HasBlob says whether a repository has a blob: not where it is not told.
+// HasBlob says whether a repository has a blob: not where it is not told. Some
+// registries answer HEAD to nobody; who may not push is told when pushing.
 func (p *Pusher) HasBlob(ctx context.Context, repo string, d digest.Digest) (has bool, err error) {
 	q := p.asked(http.MethodHead, repo, repo+"/blobs/"+d.String(), "blob "+repo+"@"+d.String())
 	err = p.r.inOrder(ctx, func(e *endpoint) error {
 		res, status, err := p.tell(ctx, e, q.at(e), q, http.StatusOK)
-		if status == http.StatusNotFound || errs.CodeOf(err) == errs.Unsupported {
+		if untold(status, err) {
 			return nil
 		}
 		if err == nil {
@@ -110,7 +111,7 @@ func (p *Pusher) Head(ctx context.Context, repo string, ref oci.Reference) (d di
 	q.header.Set("Accept", strings.Join(oci.Accept, ", "))
 	err = p.r.inOrder(ctx, func(e *endpoint) error {
 		res, status, err := p.tell(ctx, e, q.at(e), q, http.StatusOK)
-		if status == http.StatusNotFound || errs.CodeOf(err) == errs.Unsupported {
+		if untold(status, err) {
 			return nil
 		}
 		if err != nil {
@@ -121,6 +122,12 @@ func (p *Pusher) Head(ctx context.Context, repo string, ref oci.Reference) (d di
 		return err
 	})
 	return d, err
+}
+
+// untold says whether an answer to HEAD leaves to a push what there is.
+func untold(status int, err error) bool {
+	code := errs.CodeOf(err)
+	return status == http.StatusNotFound || code == errs.Unsupported || code == errs.UpstreamDenied
 }
 
 // PutManifest pushes a manifest under a tag or its own digest.

@@ -105,7 +105,8 @@ func (r *Registry) allowed(w http.ResponseWriter, req *http.Request, repo string
 
 func (r *Registry) tokenAllows(w http.ResponseWriter, req *http.Request, repo string) bool {
 	scope := "repository:" + repo + ":pull"
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+	push := req.Method != http.MethodGet && req.Method != http.MethodHead
+	if push {
 		scope += ",push"
 	}
 	text, _ := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
@@ -121,7 +122,7 @@ func (r *Registry) tokenAllows(w http.ResponseWriter, req *http.Request, repo st
 		fail(w, http.StatusForbidden, "DENIED", "Your authorization token has expired. Reauthenticate and try again.")
 		return false
 	}
-	if given && !expired && granted && (repo == "" || r.known(repo) || !r.is(UnknownDenied)) {
+	if given && !expired && granted && (repo == "" || push || r.known(repo) || !r.is(UnknownDenied)) {
 		return true
 	}
 	challenge := fmt.Sprintf(`Bearer realm="%s",service="%s"`, r.realm(req), cmp.Or(r.opts.Service, "upstreamtest"))
