@@ -3,11 +3,15 @@ package awsapi_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // FuzzSigned has the SDK's signer as its oracle: what it signs verifies, and does
@@ -66,4 +70,27 @@ func clean(value string) string {
 		}
 		return r
 	}, value))
+}
+
+// TestPresigned: a signed URL is no signed request here.
+func TestPresigned(t *testing.T) {
+	face := newFace(t)
+	r, err := http.NewRequest("POST", "http://127.0.0.1:5000/", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = target("Test_1.Echo")
+	sum := sha256.Sum256([]byte("{}"))
+	to, _, err := v4.NewSigner().PresignHTTP(t.Context(), example, r, hex.EncodeToString(sum[:]), "ecr", "us-east-1", face.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := http.NewRequest("POST", to, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed.Header = target("Test_1.Echo")
+	if a := face.do(t, signed); a.code != "MissingAuthenticationTokenException" || face.ran > 0 {
+		t.Errorf("%d %s %s", a.status, a.code, a.message)
+	}
 }
