@@ -199,3 +199,19 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestUntagged: days are whole, or there are none.
+func TestUntagged(t *testing.T) {
+	for text, want := range map[string]config.Days{"never": 0, "1d": 1, "45d": 45} {
+		var d config.Days
+		if err := d.UnmarshalText([]byte(text)); err != nil || d != want || d.String() != text {
+			t.Errorf("%s is %v, %v", text, d, err)
+		}
+	}
+	for _, text := range []string{"", "0d", "d", "30", "-1d", "1.5d", "36h", "Never", "99999d"} {
+		var d config.Days
+		if err := d.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is %v", text, d)
+		}
+	}
+}
