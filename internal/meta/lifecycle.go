@@ -234,7 +234,7 @@ func (t *tx) unchanged(ctx context.Context, repo string, was *lifecycle.Image) (
 		return false, err
 	}
 	is := found[0]
-	if at := t.db.pulls.latest(repo, was.Digest); is.Pulled.Before(at) {
+	if at := t.db.pulls.latest(repo, was.Digest, false); is.Pulled.Before(at) {
 		is.Pulled = at
 	}
 	tags, err := list(ctx, t.runner, listTagsOf, []any{repo, string(was.Digest)}, text[string])

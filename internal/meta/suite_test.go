@@ -93,6 +93,7 @@ var suite = []struct {
 	{"sweep of links", testSweepLinks},
 	{"sweep of blobs", testSweepBlobs},
 	{"blobs of deleted manifests", testFreed},
+	{"blobs of manifests that were given", testServed},
 	{"idle uploads", testDropUpload},
 	{"two link and sweep", testLinkGoingTogether},
 	{"two mount and sweep", testMountSweepTogether},

@@ -133,6 +133,29 @@ func testFreed(t *testing.T, o meta.Options) {
 	diff(t, "to go", []digest.Digest{name("l")}, unlinked(t, db, at(500)))
 }
 
+// testServed: a manifest that was given without a pull keeps its blobs as one that was
+// pulled does, before that is written and after, and has no other pull time.
+func testServed(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	for _, written := range []bool{false, true} {
+		db := open(t, o)
+		repo := fmt.Sprint("r", written)
+		layer, m := repo+"-layer", repo+"-manifest"
+		putBlob(t, db, layer, 0, repo)
+		putManifest(t, db, repo, "t", 0, m, "layer "+layer)
+		db.Served(repo, name(m), at(500))
+		if written {
+			check(t, db.Close())
+			db = open(t, o)
+		}
+		diff(t, "pulled", at(0), must(db.Image(ctx, repo, name(m)))(t).Pulled)
+		diff(t, "tag pulled", true, must(db.Tag(ctx, repo, "t"))(t).Pulled.IsZero())
+		must(db.DeleteManifest(ctx, repo, name(m), at(600)))(t)
+		diff(t, "dropped while a client may come for it", 0, sweepLinks(t, db, at(999), at(499)))
+		diff(t, "dropped", 1, sweepLinks(t, db, at(999), at(500)))
+	}
+}
+
 // testLinkGoingTogether: a blob is linked or goes, never both.
 func testLinkGoingTogether(t *testing.T, o meta.Options) {
 	ctx := t.Context()

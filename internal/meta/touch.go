@@ -22,6 +22,7 @@ const (
 type pullKey struct {
 	repo, tag string
 	digest    digest.Digest
+	served    bool // a manifest was given, and it is no pull
 }
 
 // pulls collects pull times and writes them in batches.
@@ -44,10 +45,22 @@ func (db *DB) Touch(repo, tag string, d digest.Digest, at time.Time) {
 	if checkNames(repo, d) != nil || tag != "" && checkTagNames(repo, tag) != nil {
 		return
 	}
-	p := &db.pulls
+	db.pulls.note(pullKey{repo: repo, tag: tag, digest: d}, at)
+}
+
+// Served notes that a client was given a manifest, where that is to change no pull time:
+// the client still comes for the blobs that it names, so they stay as long as after a
+// pull. Otherwise it is as Touch.
+func (db *DB) Served(repo string, d digest.Digest, at time.Time) {
+	if checkNames(repo, d) != nil {
+		return
+	}
+	db.pulls.note(pullKey{repo: repo, digest: d, served: true}, at)
+}
+
+func (p *pulls) note(k pullKey, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k := pullKey{repo, tag, d}
 	old, again := p.m[k]
 	if p.m == nil || !again && len(p.m) == maxPulls {
 		return
@@ -114,14 +127,14 @@ func (p *pulls) written() {
 	p.going = nil
 }
 
-// latest returns when a manifest was last pulled by whatever tag, as far as the
-// database does not have it yet; the zero time for never.
-func (p *pulls) latest(repo string, d digest.Digest) (at time.Time) {
+// latest returns when a manifest was last pulled by whatever tag, or served if that
+// counts, as far as the database does not have it yet; the zero time for never.
+func (p *pulls) latest(repo string, d digest.Digest, served bool) (at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range []map[pullKey]time.Time{p.m, p.going} {
 		for k, t := range m {
-			if k.repo == repo && k.digest == d && at.Before(t) {
+			if k.repo == repo && k.digest == d && (served || !k.served) && at.Before(t) {
 				at = t
 			}
 		}
@@ -137,7 +150,7 @@ func (p *pulls) of(repo string) map[digest.Digest]time.Time {
 	all := map[digest.Digest]time.Time{}
 	for _, m := range []map[pullKey]time.Time{p.m, p.going} {
 		for k, t := range m {
-			if k.repo == repo && all[k.digest].Before(t) {
+			if k.repo == repo && !k.served && all[k.digest].Before(t) {
 				all[k.digest] = t
 			}
 		}
@@ -177,6 +190,10 @@ func (db *DB) flush(m map[pullKey]time.Time) {
 }
 
 func (t *tx) touch(ctx context.Context, k pullKey, at time.Time) error {
+	if k.served {
+		_, err := t.exec(ctx, touchNamed, k.repo, string(k.digest), micros(at))
+		return err
+	}
 	if k.tag != "" {
 		if _, err := t.exec(ctx, touchTag, k.repo, k.tag, micros(at)); err != nil {
 			return err

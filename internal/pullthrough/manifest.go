@@ -34,7 +34,9 @@ func (c *Cache) Manifest(ctx context.Context, s Scope, ref oci.Reference) (Answe
 // Pulled says that a client was given the manifest, not only told of it: it
 // counts as a pull, unless the scope says that it does not, and may start the prefetch of its layers.
 func (c *Cache) Pulled(s Scope, ref oci.Reference, m *oci.Manifest) {
-	if !s.Unnoted {
+	if s.Unnoted {
+		c.Index.Served(s.Repository, m.Digest, time.Now())
+	} else {
 		c.Index.Touch(s.Repository, ref.Tag, m.Digest, time.Now())
 	}
 	c.recent.served(s.Repository, m.Digest)

@@ -83,6 +83,7 @@ type Index interface {
 	Missing(ctx context.Context, repo string, d, like digest.Digest) ([]oci.Edge, error)
 	History(ctx context.Context, repo, tag string, limit int) ([]rule.Move, error)
 	Touch(repo, tag string, d digest.Digest, at time.Time)
+	Served(repo string, d digest.Digest, at time.Time) // in place of Touch where a pull is not to count
 
 	Tags(ctx context.Context, repo, after string, limit int) ([]string, error) // errs.RepoUnknown
 	Referrers(ctx context.Context, repo string, subject digest.Digest) (rule.Referrers, error)
