@@ -13,6 +13,8 @@
 //   - A client that takes this registry for a mirror gets what is cached, and what
 //     leads to no rule gets 404 without anybody being asked.
 //
+// Beside it are download URLs (NewDownloads), which let one blob go without a login.
+//
 // A login is an access key's ID and secret, or AWS and a registry token. Where the client's address has an
 // anonymous grant, /v2/ answers 200 without one: docker asks only there, and
 // would not go on without a login otherwise.

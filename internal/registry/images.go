@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/pullthrough"
 )
 
 const (
@@ -41,41 +43,21 @@ func (r *Registry) FetchImages(ctx context.Context, c iam.Caller, repo string, i
 	defer stop(nil)
 	images := make([]FetchedImage, len(ids))
 	var (
-		left    = int64(maxFetched)
-		mu      sync.Mutex // guards left
+		bytes   atomic.Int64 // of all manifests so far
 		work    = make(chan int)
 		workers sync.WaitGroup
 	)
-	fetch := func(i int) {
-		m, err := func() (*Manifest, error) {
-			ref, err := referenceOf(ids[i])
-			if err != nil {
-				return nil, err
-			}
-			m, err := r.manifest(ctx, c, s, ref, true)
-			if err == nil && ids[i].Digest != "" && m.Digest != ids[i].Digest {
-				err = errs.New(errs.Conflict, "tag %s of %s is %s", ids[i].Tag, repo, m.Digest)
-			}
-			return m, err
-		}()
-		images[i] = FetchedImage{ids[i], err, m}
-		if err != nil && ofAll(err) {
-			stop(err)
-		}
-		if err == nil {
-			mu.Lock()
-			left -= m.Size
-			over := left < 0
-			mu.Unlock()
-			if over {
-				stop(errs.New(errs.LimitExceeded, "the manifests of these images have more than %d bytes together: ask for fewer images at once", maxFetched))
-			}
-		}
-	}
 	for range min(fetchers, len(ids)) {
 		workers.Go(func() {
 			for i := range work {
-				fetch(i)
+				m, err := r.fetchImage(ctx, c, s, ids[i])
+				images[i] = FetchedImage{ids[i], err, m}
+				switch {
+				case err != nil && ofAll(err):
+					stop(err)
+				case err == nil && bytes.Add(m.Size) > maxFetched:
+					stop(errs.New(errs.LimitExceeded, "the manifests of these images have more than %d bytes together: ask for fewer images at once", maxFetched))
+				}
 			}
 		})
 	}
@@ -88,6 +70,19 @@ func (r *Registry) FetchImages(ctx context.Context, c iam.Caller, repo string, i
 	close(work)
 	workers.Wait()
 	return images, context.Cause(ctx)
+}
+
+// fetchImage is FetchImages for one image of a repository that was decided on.
+func (r *Registry) fetchImage(ctx context.Context, c iam.Caller, s pullthrough.Scope, id ImageID) (*Manifest, error) {
+	ref, err := referenceOf(id)
+	if err != nil {
+		return nil, err
+	}
+	m, err := r.manifest(ctx, c, s, ref, true)
+	if err == nil && id.Digest != "" && m.Digest != id.Digest {
+		return nil, errs.New(errs.Conflict, "tag %s of %s is %s", id.Tag, s.Repository, m.Digest)
+	}
+	return m, err
 }
 
 // ofAll says whether an error with one image of several is one of the whole request.
