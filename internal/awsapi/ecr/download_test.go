@@ -289,7 +289,9 @@ func TestUpstreamLayers(t *testing.T) {
 	d := string(digest.FromBytes(img.Layers[1]))
 	_, err = clientOf(s).GetDownloadUrlForLayer(t.Context(), &sdk.GetDownloadUrlForLayerInput{RepositoryName: aws.String("up/team/app"), LayerDigest: &d})
 	wantWords(t, "no secret", err, "UnableToGetUpstreamLayerException", "its credential cannot be read")
-	if len(up.Requests()) > 2 {
-		t.Errorf("the upstream was asked: %q", up.Requests())
+	for _, r := range up.Log() {
+		if r.Auth != "" {
+			t.Errorf("the upstream was asked with a login: %s", r)
+		}
 	}
 }
