@@ -167,7 +167,9 @@ func (db *DB) Left(ctx context.Context, repo string) (map[digest.Digest]bool, er
 	}
 	left := make(map[digest.Digest]bool, len(all))
 	for _, d := range all {
-		left[d] = true
+		if d != "" { // a tag that was new
+			left[d] = true
+		}
 	}
 	return left, nil
 }

@@ -206,15 +206,19 @@ func (l *Lifecycle) repository(ctx context.Context, r meta.Lifecycle, now time.T
 // evaluate does it once, and says whether something was spared that a new evaluation
 // may not spare.
 func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle.Policy, now time.Time) (again bool, err error) {
+	var left map[digest.Digest]bool
+	if r.Policy == "" { // most repositories of the cache: no tag of theirs ever moved
+		if left, err = l.DB.Left(ctx, r.Repository); err != nil || len(left) == 0 {
+			return false, err
+		}
+	}
 	facts, err := l.DB.Facts(ctx, r.Repository, now)
 	if err != nil {
 		return false, err
 	}
 	marks := p.Evaluate(facts.Images, now)
-	if r.Policy == "" && len(marks) > 0 {
-		if marks, err = l.left(ctx, r.Repository, marks); err != nil {
-			return false, err
-		}
+	if r.Policy == "" {
+		marks = ofLeft(left, marks)
 	}
 	counts := func(r lifecycle.Rule) bool { return r.Count == lifecycle.MoreThan }
 	b := meta.LifecycleBatch{Repository: r.Repository, Policy: r.Policy, Facts: facts, At: now, Ages: !slices.ContainsFunc(p.Rules, counts)}
@@ -239,14 +243,9 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 	return again && progress > 0, nil
 }
 
-// left returns those marks that are of images which a tag was once, and of what only
+// ofLeft returns those marks that are of images which a tag was once, and of what only
 // such images name: who pulls by digest alone has no tag to come back to.
-func (l *Lifecycle) left(ctx context.Context, repo string, marks []lifecycle.Mark) ([]lifecycle.Mark, error) {
-	left, err := l.DB.Left(ctx, repo)
-	if err != nil {
-		return nil, err
-	}
-	var kept []lifecycle.Mark
+func ofLeft(left map[digest.Digest]bool, marks []lifecycle.Mark) (kept []lifecycle.Mark) {
 	for _, m := range marks { // an index comes before what it names
 		if !left[m.Image.Digest] {
 			continue
@@ -256,7 +255,7 @@ func (l *Lifecycle) left(ctx context.Context, repo string, marks []lifecycle.Mar
 			left[child] = true
 		}
 	}
-	return kept, nil
+	return kept
 }
 
 // next takes from marks what one transaction does.

@@ -413,7 +413,7 @@ func (m *model) pullBlob(t T, name string, b int) {
 // bytes go out before that.
 func (m *model) stored(t T, name string, b int) {
 	t.Helper()
-	for range 500 {
+	for late := time.Now().Add(time.Minute); time.Now().Before(late); {
 		a := m.ask(t, http.MethodGet, "/v2/up/"+name+"/blobs/"+string(m.blob(b)), "", nil)
 		if a.source == "hit" {
 			return
