@@ -88,14 +88,17 @@ func (w *weir) ask(ctx context.Context, l list, n int, after string) (entries in
 // again and again. It returns what CPU the first and the last page take.
 func (w *weir) measure(ctx context.Context, l list, reps int) (first, last time.Duration, err error) {
 	var tokens []string
-	total, pages, token := 0, 0, ""
+	total, token := 0, ""
 	for more := true; more; more = token != "" {
 		tokens = append(tokens, token)
 		n, next, err := w.ask(ctx, l, min(stride, l.of/3), token)
 		if err != nil {
 			return 0, 0, err
 		}
-		total, pages, token = total+n, pages+1, next
+		if n == 0 && len(tokens) > 1 { // the one before was the last
+			tokens = tokens[:len(tokens)-1]
+		}
+		total, token = total+n, next
 	}
 	if total != l.of {
 		return 0, 0, fmt.Errorf("%d entries, there are %d", total, l.of)

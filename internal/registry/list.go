@@ -93,8 +93,9 @@ func (r *Registry) Catalog(ctx context.Context, c iam.Caller, after string, limi
 		return nil, false, none
 	}
 	names = []string{}
+	step := min(catalogStep, max(limit+1, 100)) // a page of few that all are seen is one read of few
 	for {
-		found, err := r.db.DescribeRepositories(ctx, after, catalogStep)
+		found, err := r.db.DescribeRepositories(ctx, after, step)
 		if err != nil {
 			return nil, false, err
 		}
@@ -111,7 +112,7 @@ func (r *Registry) Catalog(ctx context.Context, c iam.Caller, after string, limi
 			}
 			names = append(names, row.Name)
 		}
-		if len(found) < catalogStep {
+		if len(found) < step {
 			break
 		}
 		after = found[len(found)-1].Name
