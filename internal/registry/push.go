@@ -25,8 +25,8 @@ func (r *Registry) SetTemplates(templates *rule.Templates) { r.templates.Store(t
 
 // target returns the repository that a push of c's goes to, after the decision whether
 // c may do action there. One that is not there is made if a template says so and create
-// is true. Who replicates needs one right for all of a push. Errors: errs.Denied, also for a repository of the cache, Unauthenticated,
-// NameInvalid, RepoUnknown.
+// is true. Who replicates needs one right for all of a push. Errors: errs.Denied, also for
+// a repository of the cache, Unauthenticated, NameInvalid, RepoUnknown.
 func (r *Registry) target(ctx context.Context, c iam.Caller, action, repo string, create bool) (meta.Repository, error) {
 	if c.Replicates {
 		action = iam.ReplicateImage
