@@ -1,5 +1,5 @@
 // Package ecr has Amazon ECR's operations, as the API model in the folder model says
-// them. Every operation of the model is known; docs/ecr.md tells for each whether it
+// them. Every operation of the model is built; docs/ecr.md tells for each whether it
 // answers as ECR does, and a test compares that page with the code.
 //
 // It guarantees:
@@ -146,7 +146,7 @@ func newService(o Options, i images, r rules, t tokens) awsapi.Service {
 	built := s.built()
 	all := map[string]awsapi.Operation{}
 	for name, op := range operations {
-		all[name] = op.serve(name, built[name], o.Strict)
+		all[name] = op.serve(built[name], o.Strict)
 	}
 	return awsapi.Service{Name: "ecr", Target: target, Signing: []string{signing}, Operations: all, Long: long}
 }
@@ -240,7 +240,7 @@ type operation struct {
 	errors []string // that it declares
 }
 
-// handler is an operation that is built. The zero handler is one that is not.
+// handler is an operation.
 type handler struct {
 	run      func(ctx context.Context, c *awsapi.Call, in []byte, l *lifted) (any, error)
 	failures map[errs.Code]string // named otherwise than in awsapi's table
@@ -262,7 +262,7 @@ func handleLong[In, Out any](long string, f func(ctx context.Context, c *awsapi.
 	}, failures, long}
 }
 
-func (op operation) serve(name string, h handler, strict bool) awsapi.Operation {
+func (op operation) serve(h handler, strict bool) awsapi.Operation {
 	return func(ctx context.Context, c *awsapi.Call, body []byte) (any, error) {
 		body, long, err := lift(body, op.input, h.long)
 		var in []byte
@@ -279,8 +279,6 @@ func (op operation) serve(name string, h handler, strict bool) awsapi.Operation 
 			return nil, err
 		case len(problems) > 0:
 			return nil, awsapi.Except(op.invalid(), errs.ParamInvalid, "%s", message(problems))
-		case h.run == nil:
-			return nil, awsapi.Except(op.invalid(), errs.Unsupported, "%s is not built yet in weir, and nothing was changed. What is built is in docs/ecr.md.", name)
 		}
 		out, err := h.run(ctx, c, in, long)
 		if err != nil {

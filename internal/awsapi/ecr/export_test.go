@@ -3,6 +3,7 @@ package ecr
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 )
 
 // Lift takes a long member out of an input, and returns what is left of it, checked, and
@@ -22,14 +23,8 @@ func Lift(body []byte, input, member string) (rest, long []byte, there bool, pro
 // NewScripted is Service with anything that answers.
 var NewScripted = newService
 
-// Built returns the names of the operations that do something.
-func Built() map[string]bool {
-	built := map[string]bool{}
-	for name := range maps.Keys((&service{}).built()) {
-		built[name] = true
-	}
-	return built
-}
+// Built returns the names of the operations that are built, in order.
+func Built() []string { return slices.Sorted(maps.Keys((&service{}).built())) }
 
 // Check is check for the input of an operation.
 func Check(op string, body []byte, strict bool) (checked []byte, problems []string, err error) {
