@@ -59,8 +59,9 @@ type DB struct {
 
 	writes *sql.DB // one connection on SQLite; the same pool as reads on PostgreSQL
 	reads  *sql.DB
-	forTx  [queries]*sql.Stmt // of writes; nil where the engine prefers text
-	forGet [queries]*sql.Stmt // of reads
+	forTx  prepared // of writes
+	forGet prepared // of reads
+	wanted []query  // of forTx, by the transaction that runs: its connection is not free
 
 	writer chan struct{} // holds one: the right to write
 	count  atomic.Int64
@@ -107,16 +108,8 @@ func (db *DB) start(ctx context.Context, migrations fs.FS) error {
 	if err := db.migrate(ctx, migrations); err != nil {
 		return err
 	}
-	if !db.engine.prepares() {
-		return nil
-	}
-	for q := range queries {
-		if db.forTx[q], err = db.writes.PrepareContext(ctx, q.text()); err != nil {
-			return err
-		}
-		if db.forGet[q], err = db.reads.PrepareContext(ctx, q.text()); err != nil {
-			return err
-		}
+	if db.engine.prepares() {
+		db.forTx.pool, db.forGet.pool = db.writes, db.reads
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/weir-registry/weir/internal/errs"
@@ -80,20 +81,41 @@ func (db *DB) attempt(ctx context.Context, f func(context.Context, *tx) error) e
 	}
 	db.cache.apply(t.forget)
 	db.onCommit()
+	for _, q := range db.wanted {
+		db.forTx.prepare(ctx, q)
+	}
+	db.wanted = db.wanted[:0]
 	return nil
+}
+
+// statement returns a prepared statement of the transaction, nil if there is none yet.
+func (r runner) statement(ctx context.Context, q query) *sql.Stmt {
+	s, again := r.db.forTx.get(q)
+	if again && !slices.Contains(r.db.wanted, q) {
+		r.db.wanted = append(r.db.wanted, q)
+	}
+	if s == nil {
+		return nil
+	}
+	return r.sql.StmtContext(ctx, s)
 }
 
 // rows runs a query. The caller closes the rows, inside a transaction before it runs
 // anything else.
 func (r runner) rows(ctx context.Context, q query, args ...any) (*sql.Rows, error) {
 	r.db.count.Add(1)
-	switch {
-	case r.sql != nil && r.db.forTx[q] != nil:
-		return r.sql.StmtContext(ctx, r.db.forTx[q]).QueryContext(ctx, args...)
-	case r.sql != nil:
+	if r.sql != nil {
+		if s := r.statement(ctx, q); s != nil {
+			return s.QueryContext(ctx, args...)
+		}
 		return r.sql.QueryContext(ctx, q.text(), args...)
-	case r.db.forGet[q] != nil:
-		return r.db.forGet[q].QueryContext(ctx, args...)
+	}
+	s, again := r.db.forGet.get(q)
+	if again {
+		s = r.db.forGet.prepare(ctx, q)
+	}
+	if s != nil {
+		return s.QueryContext(ctx, args...)
 	}
 	return r.db.reads.QueryContext(ctx, q.text(), args...)
 }
@@ -147,8 +169,8 @@ func (t *tx) exec(ctx context.Context, q query, args ...any) (int64, error) {
 	t.db.count.Add(1)
 	var result sql.Result
 	var err error
-	if t.db.forTx[q] != nil {
-		result, err = t.sql.StmtContext(ctx, t.db.forTx[q]).ExecContext(ctx, args...)
+	if s := t.statement(ctx, q); s != nil {
+		result, err = s.ExecContext(ctx, args...)
 	} else {
 		result, err = t.sql.ExecContext(ctx, q.text(), args...)
 	}
