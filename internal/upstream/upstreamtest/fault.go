@@ -87,11 +87,11 @@ func (f Fault) before(w *answer) bool {
 		select {
 		case <-t.C:
 		case <-w.req.Context().Done():
-			return true
+			leave()
 		}
 	}
 	if f.Hang && !w.wait() {
-		return true
+		leave()
 	}
 	for k, v := range f.Header {
 		w.Header()[k] = v
@@ -103,6 +103,10 @@ func (f Fault) before(w *answer) bool {
 	io.WriteString(w, f.Body)
 	return true
 }
+
+// leave ends a request whose client is gone without an answer: an empty one with status
+// 200 could still overtake the client's own end.
+func leave() { panic(http.ErrAbortHandler) }
 
 // answer is the response writer that cuts, stalls and counts.
 type answer struct {
