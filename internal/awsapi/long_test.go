@@ -58,10 +58,12 @@ func newHall(t *testing.T, now time.Time, long awsapi.Long) *hall {
 	return h
 }
 
-// send sends an input of n bytes, and returns where its answer will be.
+// send sends an input of n bytes, and returns where its answer will be. It comes from an
+// address of the key's holder.
 func (h *hall) send(t *testing.T, op string, n int, at time.Time, creds aws.Credentials, change func(*http.Request)) <-chan *httptest.ResponseRecorder {
 	t.Helper()
 	r := parse(t, sdk(t, "POST", "http://weir.example/", strings.Repeat("x", n), target("Test_1."+op), "ecr", at, creds))
+	r.RemoteAddr = map[string]string{keyID: "192.0.2.1:5", other.AccessKeyID: "192.0.2.2:5"}[creds.AccessKeyID]
 	if change != nil {
 		change(r)
 	}
@@ -177,6 +179,47 @@ func TestLongBound(t *testing.T) {
 	})
 }
 
+// TestLongStrangers: who has no secret, but knows key IDs, which are none, keeps nobody
+// else out: what they hold is bounded by their address, and by what they send for it.
+func TestLongStrangers(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		from map[string]string // by key ID
+	}{
+		{"from one address", map[string]string{keyID: "192.0.2.9:5", other.AccessKeyID: "192.0.2.9:5"}},
+		{"from two", map[string]string{keyID: "192.0.2.8:5", other.AccessKeyID: "192.0.2.9:5"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				now := time.Now()
+				h := newHall(t, now, awsapi.Long{Memory: 8 * mebi, Wait: 20 * time.Second, Arrive: time.Minute})
+				var answers []<-chan *httptest.ResponseRecorder
+				for id, from := range tt.from {
+					answers = append(answers, h.send(t, "Long", 4*mebi, now, aws.Credentials{AccessKeyID: id, SecretAccessKey: "wrong"}, func(r *http.Request) {
+						r.RemoteAddr, r.Body = from, trickle{r.Body, 5 * time.Second}
+					}))
+				}
+				synctest.Wait()
+				honest := h.send(t, "Long", 2*mebi, now, example, nil)
+				synctest.Wait()
+				<-time.After(20*time.Second + time.Millisecond)
+				if len(h.inside) != 1 {
+					t.Error("who has a key is kept out")
+				}
+				h.leave <- struct{}{}
+				if w := <-honest; w.Code != 200 {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+				for _, answer := range answers {
+					if w := <-answer; w.Code != 400 {
+						t.Errorf("a stranger: %d %s", w.Code, w.Body)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestLongSlow: who sends a byte now and then does not keep others out for ever, and what
 // a body that broke off had is given back.
 func TestLongSlow(t *testing.T) {
@@ -189,7 +232,7 @@ func TestLongSlow(t *testing.T) {
 		begun := time.Now()
 		quick := h.send(t, "Long", 4*mebi, now, example, nil)
 		<-h.inside
-		if took := time.Since(begun); took < 59*time.Second || took > 62*time.Second {
+		if took := time.Since(begun); took < 6*time.Second || took > 8*time.Second {
 			t.Errorf("the slow one kept it %s", took)
 		}
 		h.leave <- struct{}{}

@@ -64,23 +64,30 @@ func (w *ResponseWriter) Bytes() int64 { return w.bytes }
 // Body returns the request's body for a handler that takes bodies of any length, nil if
 // there is none: it may take as long as it likes, if each piece of it comes within a
 // read deadline of its own. It is read instead of the Request's.
-func (w *ResponseWriter) Body() io.Reader {
+func (w *ResponseWriter) Body() io.Reader { return w.BodyWithin(w.stall) }
+
+// BodyWithin is Body for a client that may send nothing for another time than
+// Options.Stall.
+func (w *ResponseWriter) BodyWithin(stall time.Duration) io.Reader {
 	if w.body == nil {
 		return nil
 	}
-	return (*incoming)(w)
+	return &incoming{w, stall}
 }
 
 // incoming is the reading half of a request's body.
-type incoming ResponseWriter
+type incoming struct {
+	w     *ResponseWriter
+	stall time.Duration
+}
 
 func (in *incoming) Read(p []byte) (int, error) {
 	// A server without means for deadlines (an in-memory one) has none.
-	_ = in.control.SetReadDeadline(time.Now().Add(in.stall))
-	n, err := in.body.Read(p)
+	_ = in.w.control.SetReadDeadline(time.Now().Add(in.stall))
+	n, err := in.w.body.Read(p)
 	if err == io.EOF {
 		// What the answer takes is not the client's delay.
-		_ = in.control.SetReadDeadline(time.Time{})
+		_ = in.w.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
 }
