@@ -360,7 +360,8 @@ type Retain struct {
 	// After how many days without a pull an image of a rule's repository goes that
 	// lost its last tag when the tag moved at the upstream, with what only it names: whole days
 	// such as 30d, or `never`. A lifecycle policy of the repository's own takes the
-	// place of this.
+	// place of this, and it does nothing in a repository that somebody pushed to (a rule
+	// with push: allow).
 	UntaggedCached Days `yaml:"untagged_cached"`
 }
 

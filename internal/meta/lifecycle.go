@@ -95,7 +95,7 @@ type Lifecycle struct {
 }
 
 // Lifecycles returns up to limit repositories after the name after, in the order of
-// their bytes: those that have a policy, and those of the cache.
+// their bytes: those that have a policy, and those of the cache that nobody pushed to.
 // Errors: errs.ParamInvalid.
 func (db *DB) Lifecycles(ctx context.Context, after string, limit int) ([]Lifecycle, error) {
 	if err := checkText(after); err != nil {

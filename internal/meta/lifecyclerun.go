@@ -54,8 +54,8 @@ type LifecycleDone struct {
 // it is no tag's last whole image. A mark by a rule that counts images holds
 // only if no image came to the repository or left it, and no tag left an image, since
 // the facts were read, other than by batches with the same facts.
-// Errors: errs.Conflict if the repository has another policy by now, errs.RepoUnknown,
-// errs.NameInvalid.
+// Errors: errs.Conflict if the repository has another policy by now, or none and somebody
+// pushed to it; errs.RepoUnknown, errs.NameInvalid.
 func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done LifecycleDone, err error) {
 	if _, err := oci.ParseRepository(b.Repository); err != nil {
 		return done, err
@@ -105,8 +105,12 @@ func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done Lifecy
 }
 
 func (t *tx) samePolicy(ctx context.Context, repo, text string) error {
-	if _, err := t.repository(ctx, repo); err != nil {
+	r, err := t.repository(ctx, repo)
+	if err != nil {
 		return err
+	}
+	if text == "" && r.Pushed {
+		return errs.New(errs.Conflict, "images were pushed to repository %s by now", repo)
 	}
 	p, err := t.policy(ctx, repo)
 	if err != nil && errs.CodeOf(err) != errs.LifecycleUnknown {

@@ -30,8 +30,8 @@ type Push struct {
 // that the repository may serve the config and every layer, foreign ones aside, and
 // that no tag that is immutable there is another's. What the replication rules take is
 // queued for their destinations in the same transaction. What was in the archive comes
-// out of it. Whoever calls has verified that
-// the bytes have the digest.
+// out of it. A cached repository counts as pushed to from then on. Whoever calls has
+// verified that the bytes have the digest.
 // Errors: errs.RepoUnknown, errs.ManifestBlobUnknown, errs.TagImmutable, PutManifest's, and
 // errs.ChildUnknown and errs.ImageExists for a strict push.
 func (db *DB) PutImage(ctx context.Context, p Push) error {
@@ -52,6 +52,12 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 		}
 		if repo.Archives {
 			if err := t.moveImage(ctx, repo.Name, p.Manifest.Digest, false, p.At); err != nil {
+				return err
+			}
+		}
+		if repo.Kind == Cached && !repo.Pushed {
+			t.forget.repos = append(t.forget.repos, repo.Name)
+			if _, err := t.exec(ctx, notePushed, repo.Name); err != nil {
 				return err
 			}
 		}

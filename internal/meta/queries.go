@@ -174,6 +174,7 @@ const (
 	deleteStorage
 	deleteStorageOf // a repository
 	noteArchives
+	notePushed
 	listImageStorage
 	listHeldChildren
 	listActiveIndexes
@@ -458,9 +459,9 @@ var texts = [queries]string{
 	deleteManifestsOf: `DELETE FROM manifests WHERE repository = $1`,
 	deleteLinksOf:     `DELETE FROM links WHERE repository = $1`,
 	deleteRepository:  `DELETE FROM repositories WHERE name = $1`,
-	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy, archives
+	describeRepositories: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy, archives, pushed
 		FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
-	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy, archives
+	describeRepository: `SELECT name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy, archives, pushed
 		FROM repositories WHERE name = $1`,
 	putRepositoryPolicy: `UPDATE repositories SET policy = $2 WHERE name = $1`,
 	getRegistryPolicy:   `SELECT document FROM registry_policy WHERE one = 1`,

@@ -11,6 +11,7 @@ var lifecycleTexts = map[query]string{
 	deleteStorage:   `DELETE FROM storage WHERE repository = $1 AND digest = $2`,
 	deleteStorageOf: `DELETE FROM storage WHERE repository = $1`,
 	noteArchives:    `UPDATE repositories SET archives = TRUE WHERE name = $1`,
+	notePushed:      `UPDATE repositories SET pushed = TRUE WHERE name = $1`,
 	listImageStorage: `SELECT digest, archived, archived_at, activated_at FROM storage
 		WHERE repository = $1 AND digest >= $2 AND digest <= $3 ORDER BY digest`,
 	listHeldChildren: `SELECT digest FROM edges e
@@ -35,7 +36,7 @@ var lifecycleTexts = map[query]string{
 		WHERE repository = $1 AND document = $2 AND evaluated_at < $3`,
 	listLifecycles: `SELECT r.name, r.kind, p.document FROM repositories r
 		LEFT JOIN lifecycle_policies p ON p.repository = r.name
-		WHERE r.name > $1 AND (r.kind = 'cached' OR p.repository IS NOT NULL) ORDER BY r.name LIMIT $2`,
+		WHERE r.name > $1 AND (r.kind = 'cached' AND NOT r.pushed OR p.repository IS NOT NULL) ORDER BY r.name LIMIT $2`,
 
 	// The columns before raw, so that the bytes are not read.
 	listFacts: `SELECT m.digest, m.stored_at, m.pulled_at,

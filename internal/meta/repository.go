@@ -37,6 +37,9 @@ type Repository struct {
 	// Archives says that an image of it is or was in the archive. It does not count
 	// where a repository is made.
 	Archives bool
+	// Pushed says of a cached repository that somebody pushed an image to it. It does not
+	// count where a repository is made.
+	Pushed bool
 	// LifecyclePolicy is what a repository is made with; it is not told of one that is
 	// there. See DB.LifecyclePolicy.
 	LifecyclePolicy string
@@ -291,7 +294,7 @@ func scanRepository(rows *sql.Rows) (Repository, error) {
 	var created int64
 	var exclusions, tags []byte
 	r := Repository{}
-	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags, &r.ScanOnPush, &r.Policy, &r.Archives); err != nil {
+	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags, &r.ScanOnPush, &r.Policy, &r.Archives, &r.Pushed); err != nil {
 		return Repository{}, err
 	}
 	r.Created = fromMicros(created)

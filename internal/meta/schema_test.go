@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -135,4 +136,49 @@ func testUpgrade(t *testing.T, o meta.Options) {
 	if _, err := os.Stat(o.Path + ".before-2"); err != nil {
 		t.Errorf("no copy of schema 1: %v", err)
 	}
+}
+
+// testUpgradePushed: under schema 11 nobody noted what was pushed to cached repositories.
+func testUpgradePushed(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	old := with(t, nil)
+	for name := range old {
+		if path.Base(name) > "0011.sql" {
+			delete(old, name)
+		}
+	}
+	db := must(meta.OpenWith(ctx, o, old))(t)
+	repository := func(name, kind string) {
+		_, err := db.Pool().ExecContext(ctx, `INSERT INTO repositories (name, created_at, kind, mutability, exclusions, resource_tags, scan_on_push, policy)
+			VALUES ($1, 1, $2, 'MUTABLE', $3, $3, FALSE, $3)`, name, kind, []byte{})
+		check(t, err)
+	}
+	pulls, pushes := someRule("hub", 1), someRule("quay/team", 2)
+	pulls.Push, pushes.Push = false, true
+	putRule(t, db, pulls)
+	putRule(t, db, pushes)
+	for _, name := range []string{"gone/app", "hub/app", "hub-other/app", "quay/team/app", "quay/teams/app"} {
+		repository(name, meta.Cached)
+	}
+	repository("quay/team/own", meta.Own)
+	pushed := func() (names []string) {
+		check(t, db.Close())
+		db = open(t, o)
+		for _, r := range must(db.DescribeRepositories(ctx, "", 9))(t) {
+			if r.Pushed {
+				names = append(names, r.Name)
+			}
+		}
+		return names
+	}
+	diff(t, "of a rule with pushes, or of none", []string{"gone/app", "hub-other/app", "quay/team/app", "quay/teams/app"}, pushed())
+	putManifest(t, db, "hub/app", "", 1, "m1")
+	putManifest(t, db, "hub/new", "", 1, "m1")
+	own(t, db, "own")
+	check(t, push(t, db, "own", "m1", nil))
+	diff(t, "pulls", []string{"gone/app", "hub-other/app", "quay/team/app", "quay/teams/app"}, pushed())
+	check(t, push(t, db, "hub/app", "m1", nil))
+	diff(t, "at once", true, must(db.DescribeRepository(ctx, "hub/app"))(t).Pushed)
+	diff(t, "a push", []string{"gone/app", "hub-other/app", "hub/app", "quay/team/app", "quay/teams/app"}, pushed())
+	diff(t, "those with a lifecycle", []meta.Lifecycle{{Repository: "hub/new", Cached: true}}, must(db.Lifecycles(ctx, "", 9))(t))
 }

@@ -33,6 +33,7 @@ var suite = []struct {
 	{"access keys of users", testUserKeys},
 	{"two change rules, secrets and users", testControlTogether},
 	{"upgrade", testUpgrade},
+	{"upgrade of what was pushed", testUpgradePushed},
 	{"manifests", testManifests},
 	{"many edges", testManyEdges},
 	{"foreign bytes", testForeignBytes},

@@ -37,7 +37,7 @@ type LifecycleOptions struct {
 	Every time.Duration // 0: 1 h
 
 	// Untagged is after how many days without a pull images of the cache go that a tag
-	// has left, where their repository has no policy. 0: they stay.
+	// has left, where their repository has no policy and nobody pushed to it. 0: they stay.
 	Untagged int
 
 	// Changed is told of each image that goes, or goes into the archive. It returns at

@@ -196,6 +196,47 @@ func TestUntagged(t *testing.T) {
 	w.has("never", "other", names, "idx1", "idx2")
 }
 
+// pushed is put of a push, of a manifest that names children.
+func (w *world) pushed(repo, tag, s string, at time.Time, children ...string) {
+	w.t.Helper()
+	p := meta.Push{Repository: repo, Manifest: &oci.Manifest{Raw: []byte(s), Descriptor: oci.Descriptor{Digest: digest.FromString(s)}}, At: at}
+	for _, c := range children {
+		p.Edges.List = append(p.Edges.List, oci.Edge{Kind: oci.EdgeChild, Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: digest.FromString(c)}})
+	}
+	if tag != "" {
+		p.Tags = []string{tag}
+	}
+	w.must(w.db.PutImage(w.t.Context(), p))
+}
+
+// TestUntaggedPushed: a repository of the cache that somebody pushed to loses nothing
+// without a policy, as no upstream has what was pushed; also if the push comes in the
+// middle of a run.
+func TestUntaggedPushed(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	l := w.lives(30)
+	names := []string{"theirs", "mine1", "mine2", "mine3", "moved"}
+	w.put("cached", "up", "theirs", now, "")
+	w.put("cached", "up", "moved", now.Add(hour), "")
+	facts, err := w.db.Facts(ctx, "cached", now)
+	w.must(err)
+	w.pushed("cached", "mine", "mine1", now)
+	w.pushed("cached", "mine", "mine2", now.Add(hour))
+	w.pushed("cached", "rm", "mine3", now)
+	_, err = w.db.DeleteTag(ctx, "cached", "rm", now.Add(hour))
+	w.must(err)
+	w.run(l, now.Add(400*day))
+	w.has("pushed here", "cached", names, names...)
+	_, err = w.db.ApplyLifecycle(ctx, meta.LifecycleBatch{Repository: "cached", Facts: facts, At: now})
+	if errs.CodeOf(err) != errs.Conflict {
+		t.Errorf("a run that began before the push: %v", err)
+	}
+	w.must(w.db.PutLifecyclePolicy(ctx, "cached", unused))
+	w.run(l, now.Add(400*day))
+	w.has("with a policy", "cached", names)
+}
+
 // TestLastWhole: the last whole image of a tag whose newer one is not whole stays.
 func TestLastWhole(t *testing.T) {
 	w := newWorld(t)
