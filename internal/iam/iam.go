@@ -64,7 +64,8 @@ type Caller struct {
 	Root      bool   // the registry's owner: may do everything that no policy on a resource denies
 	Anonymous bool
 	// The request is another registry's, that copies an image here: it is decided on as
-	// ReplicateImage, and what it brings goes no further.
+	// ReplicateImage, behind the denies of what that stands in for, and what it brings goes
+	// no further.
 	Replicates bool
 	Policies   []Policy
 	Context    Context // of the request that this caller makes
@@ -119,6 +120,16 @@ func (c Caller) Allowed(action, resource string) error {
 func (c Caller) May(r Request) error {
 	d := decide(&c, &r)
 	if d.Allowed {
+		return nil
+	}
+	return c.denied(r.Action, r.Resource, d)
+}
+
+// NotDenied returns nil unless an explicit deny stands against what r asks for: it asks
+// for no allow. Errors: as May.
+func (c Caller) NotDenied(r Request) error {
+	d := decide(&c, &r)
+	if !d.Explicit {
 		return nil
 	}
 	return c.denied(r.Action, r.Resource, d)

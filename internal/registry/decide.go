@@ -91,6 +91,24 @@ func (r *Registry) permitBy(c iam.Caller, q iam.Request, p place, all meta.Regis
 	return nil
 }
 
+// replicated returns what a caller asks for with action: who replicates needs another
+// right in its place, and no allow of action. But an explicit deny of it holds: anybody
+// can say in a header that this is replication. Errors: errs.Denied, NameInvalid.
+func (r *Registry) replicated(ctx context.Context, c iam.Caller, action, repo string) (string, error) {
+	if !c.Replicates {
+		return action, nil
+	}
+	p, err := r.place(ctx, repo)
+	if err != nil {
+		return "", err
+	}
+	all, err := r.db.RegistryPolicy(ctx)
+	if err != nil {
+		return "", err
+	}
+	return iam.ReplicateImage, c.NotDenied(r.request(iam.Request{Action: action}, p, all))
+}
+
 // request completes q with what is known of a repository.
 func (r *Registry) request(q iam.Request, p place, all meta.RegistryPolicy) iam.Request {
 	q.Resource, q.Repository, q.Tags = r.ARN(p.name), p.access.Policy, p.access.Tags

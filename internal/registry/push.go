@@ -28,8 +28,9 @@ func (r *Registry) SetTemplates(templates *rule.Templates) { r.templates.Store(t
 // is true. Who replicates needs one right for all of a push. Errors: errs.Denied, also for
 // a repository of the cache, Unauthenticated, NameInvalid, RepoUnknown.
 func (r *Registry) target(ctx context.Context, c iam.Caller, action, repo string, create bool) (meta.Repository, error) {
-	if c.Replicates {
-		action = iam.ReplicateImage
+	action, err := r.replicated(ctx, c, action, repo)
+	if err != nil {
+		return meta.Repository{}, err
 	}
 	rl, name, err := r.decide(ctx, c, action, repo)
 	if err != nil {

@@ -196,9 +196,11 @@ func (r *Registry) left(ctx context.Context, repo string) (pullthrough.Scope, er
 // existence is asked (HEAD), which counts as no pull. Errors: errs.NameInvalid,
 // Denied, Unauthenticated, RepoUnknown, ImageArchived, and pullthrough's.
 func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*Manifest, error) {
-	action := iam.BatchGetImage
-	if c.Replicates && !pull {
-		action = iam.ReplicateImage
+	action, err := iam.BatchGetImage, error(nil)
+	if !pull {
+		if action, err = r.replicated(ctx, c, action, repo); err != nil {
+			return nil, err
+		}
 	}
 	s, err := r.find(ctx, c, action, repo)
 	if err != nil {
@@ -245,12 +247,12 @@ func (r *Registry) Blob(ctx context.Context, c iam.Caller, repo string, d digest
 
 // StatBlob tells what HEAD tells, and downloads nothing. Errors: as Blob.
 func (r *Registry) StatBlob(ctx context.Context, c iam.Caller, repo string, d digest.Digest) (BlobInfo, string, error) {
-	action := iam.GetDownloadURLForLayer
-	if c.Replicates {
-		action = iam.ReplicateImage
+	action, err := r.replicated(ctx, c, iam.GetDownloadURLForLayer, repo)
+	if err != nil {
+		return BlobInfo{}, "", err
 	}
 	s, err := r.find(ctx, c, action, repo)
-	if errs.CodeOf(err) == errs.Denied { // who may only push may ask what is there
+	if errs.CodeOf(err) == errs.Denied && !c.Replicates { // who may only push may ask what is there
 		if s, denied := r.find(ctx, c, iam.BatchCheckLayerAvailability, repo); denied == nil {
 			return r.statBlob(ctx, s, d)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/weir-registry/weir/internal/app"
 	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/upstream/upstreamtest"
 	"github.com/weir-registry/weir/internal/weirtest"
@@ -406,6 +407,80 @@ func TestReplicateHeader(t *testing.T) {
 			t.Errorf("%s %s of a copier: %d, want %d", tt.method, tt.path, resp.StatusCode, tt.copier)
 		}
 	}
+}
+
+// TestReplicateDenies: the header gets nobody around an explicit deny of what the right to
+// replicate stands in for, whosever policy has it.
+func TestReplicateDenies(t *testing.T) {
+	b := weirtest.Start(t, siteB)
+	call(t, b, "CreateRepository", `{"repositoryName":"prod/app"}`)
+	img, layer := upstreamtest.NewImage(1, 10), "a layer"
+	pushImage(t, b, "prod/app", "v1", img)
+	put := "?digest=" + string(digest.FromString(layer))
+	push(t, b, "POST", "/v2/prod/app/blobs/uploads/"+put, layer).want(t, "layer", 201, "")
+	steps := []struct {
+		action, method, path, body string // a path that begins with ? is of an upload
+		done                       int
+	}{
+		{"InitiateLayerUpload", "POST", "/v2/prod/app/blobs/uploads/", "", 202},
+		{"UploadLayerPart", "PATCH", "?", layer, 202},
+		{"CompleteLayerUpload", "PUT", put, layer, 201},
+		{"PutImage", "PUT", "/v2/prod/app/manifests/v2", string(img.Raw), 201},
+		{"BatchGetImage", "HEAD", "/v2/prod/app/manifests/v1", "", 200},
+		{"GetDownloadUrlForLayer", "HEAD", "/v2/prod/app/blobs/" + put[len("?digest="):], "", 200},
+	}
+	var begin *weirtest.Server // whom nothing denies anything
+	// try goes through all steps: those with a deny of denied are refused it, others nothing.
+	try := func(what string, s *weirtest.Server, denied string) {
+		t.Helper()
+		for _, step := range steps {
+			path, want := step.path, step.done
+			if upload := "/v2/prod/app/blobs/uploads/"; path[0] == '?' {
+				path = push(t, begin, "POST", upload, "").want(t, "upload", 202, "").Header.Get("Location") + strings.TrimSuffix(path, "?")
+			}
+			if step.action == denied {
+				want = 403
+			}
+			p := push(t, s, step.method, path, step.body, "X-Weir-Replication", "1/x", "Content-Type", img.MediaType)
+			if p.StatusCode != want {
+				t.Errorf("%s of %q, %s: %s %s, want %d", what, denied, step.action, p.Status, p.message, want)
+			}
+		}
+	}
+	user := func(name string, statements ...string) *weirtest.Server {
+		id, secret := makeUser(t, b, name, policy(statements...))
+		return b.As(app.Key{ID: id, Secret: secret})
+	}
+	document := func(text string) string {
+		quoted, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return `"policyText":` + string(quoted)
+	}
+	begin = user("begins", `{"Effect":"Allow","Action":"ecr:*","Resource":"*"}`)
+	copier := user("copier", `{"Effect":"Allow","Action":"ecr:ReplicateImage","Resource":"*"}`)
+	try("no deny", copier, "")
+	for i, step := range steps {
+		deny := `"Effect":"Deny","Action":"ecr:` + step.action + `","Resource":"*"`
+		all := `{"Effect":"Allow","Action":"ecr:*","Resource":"*"}`
+		try("a deny of the user's own policy", user(fmt.Sprintf("bound%d", i), all, "{"+deny+"}"), step.action)
+		resource := document(policy(`{"Principal":"*","Condition":{"ArnNotEquals":{"aws:PrincipalArn":"arn:aws:iam::222222222222:user/begins"}},` + deny + `}`))
+		call(t, b, "SetRepositoryPolicy", `{"repositoryName":"prod/app",`+resource+`}`)
+		try("a deny of the repository's policy", copier, step.action)
+		try("root, a deny of the repository's policy", b, step.action)
+		call(t, b, "DeleteRepositoryPolicy", `{"repositoryName":"prod/app"}`)
+		call(t, b, "PutRegistryPolicy", `{`+resource+`}`)
+		try("a deny of the registry's policy", copier, step.action)
+		try("root, a deny of the registry's policy", b, step.action)
+		call(t, b, "DeleteRegistryPolicy", `{}`)
+	}
+
+	// Who may push may look whether a layer is there; who says that it replicates needs that right.
+	pusher := user("pusher", `{"Effect":"Allow","NotAction":["ecr:ReplicateImage","ecr:GetDownloadUrlForLayer"],"Resource":"*"}`)
+	look := steps[len(steps)-1]
+	push(t, pusher, look.method, look.path, "").want(t, "HEAD of a layer by who may push", 200, "")
+	push(t, pusher, look.method, look.path, "", "X-Weir-Replication", "1/x").want(t, "HEAD of a layer by who may not replicate", 403, "")
 }
 
 // TestReplicateFull: a destination that has no room costs it nothing, is tried again, and
