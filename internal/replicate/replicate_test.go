@@ -226,6 +226,20 @@ func TestAway(t *testing.T) {
 	}
 }
 
+// TestUnfinishedAnswers: answers that do not end hold no copy up for good.
+func TestUnfinishedAnswers(t *testing.T) {
+	in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
+		w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+		w.east.Script(upstreamtest.Fault{Method: "POST", Times: 4, Status: 500, Body: `{"a":"b"}`, Header: http.Header{"Content-Type": {"application/json"}}, Stall: true, Length: 100})
+		for i := range 5 {
+			w.push(fmt.Sprint("app", i), upstreamtest.NewImage(uint64(i), 10), "v1")
+		}
+		if took := w.drained(); took > 5*time.Minute {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
 // TestRetryAfter: a destination that says when is not asked before.
 func TestRetryAfter(t *testing.T) {
 	in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {

@@ -13,7 +13,8 @@ import (
 
 const (
 	maxRedirects = 5
-	maxDrain     = 64 << 10 // of an answer that is thrown away, so that its connection lives
+	maxDrain     = 64 << 10         // of an answer that is thrown away, so that its connection lives
+	wordsTimeout = 10 * time.Second // of the body of an answer that is thrown away, or tells what is wrong
 )
 
 // header is what every request has.
@@ -238,10 +239,17 @@ func (r *Registry) send(ctx context.Context, e *endpoint, u *url.URL, q *asked, 
 
 // discard throws an answer away and keeps its connection if that is cheap.
 func discard(res *http.Response) {
+	defer inTime(res)()
 	if res.ContentLength >= 0 && res.ContentLength <= maxDrain {
 		io.Copy(io.Discard, res.Body)
 	}
 	res.Body.Close()
+}
+
+// inTime has an answer's body end soon, whatever the other end does, until stop is
+// called: most bodies have no other end than that of their context, which may be far.
+func inTime(res *http.Response) (stop func() bool) {
+	return time.AfterFunc(wordsTimeout, func() { res.Body.Close() }).Stop
 }
 
 // scope is what a token for the question is asked for.

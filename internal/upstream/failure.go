@@ -154,6 +154,7 @@ func reason(res *http.Response) string {
 	if !strings.Contains(res.Header.Get("Content-Type"), "json") {
 		return ""
 	}
+	defer inTime(res)()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, 8<<10))
 	if err != nil {
 		return ""

@@ -137,11 +137,11 @@ func (p *Pusher) PutManifest(ctx context.Context, repo string, ref oci.Reference
 	q.length = int64(len(m.Raw))
 	q.body = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.Raw)), nil }
 	return p.r.inOrder(ctx, func(e *endpoint) error {
-		res, _, err := p.tell(ctx, e, q.at(e), q, http.StatusCreated, http.StatusOK, http.StatusAccepted)
+		asked := *q // whose body is another's of the next endpoint
+		res, _, err := p.send(ctx, e, q.at(e), &asked, new(atomic.Int64), http.StatusCreated, http.StatusOK, http.StatusAccepted)
 		if err != nil {
 			return err
 		}
-		discard(res)
 		d, err := p.r.contentDigest(q, res)
 		if err == nil && d != "" && d.Algorithm() == m.Digest.Algorithm() && d != m.Digest {
 			err = p.r.fail(q, "", errs.UpstreamFailed, nil, "stored something else than it was sent: %s", d)
@@ -291,7 +291,8 @@ func (u *push) end() *url.URL {
 
 // whole sends all of the blob at once.
 func (u *push) whole(ctx context.Context) (status int, err error) {
-	return u.body(ctx, u.end(), u.ask(http.MethodPut), 0, u.Size, http.StatusCreated, http.StatusOK, http.StatusNoContent)
+	_, status, err = u.body(ctx, u.end(), u.ask(http.MethodPut), 0, u.Size, http.StatusCreated, http.StatusOK, http.StatusNoContent)
+	return status, err
 }
 
 // parts sends the blob in parts, and closes the upload.
@@ -301,7 +302,7 @@ func (u *push) parts(ctx context.Context, chunk int64) (status int, err error) {
 		n := min(chunk, u.Size-offset)
 		q := u.ask(http.MethodPatch)
 		q.header.Set("Content-Range", contentRange(offset, n))
-		status, err = u.body(ctx, u.at, q, offset, n, http.StatusAccepted, http.StatusOK, http.StatusNoContent, http.StatusCreated)
+		_, status, err = u.body(ctx, u.at, q, offset, n, http.StatusAccepted, http.StatusOK, http.StatusNoContent, http.StatusCreated)
 		if err == nil {
 			offset, failed = offset+n, 0
 			continue
@@ -361,50 +362,66 @@ func (u *push) cancel(ctx context.Context) {
 var errStalled = errors.New("the other end takes no more bytes")
 
 // body sends n bytes of the blob from offset.
-func (u *push) body(ctx context.Context, to *url.URL, q *asked, offset, n int64, want ...int) (status int, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watch := time.AfterFunc(u.p.stall, func() { cancel(errStalled) })
-	defer watch.Stop()
+func (u *push) body(ctx context.Context, to *url.URL, q *asked, offset, n int64, want ...int) (res *http.Response, status int, err error) {
 	q.length, q.body = n, nothing
 	if n >= continueFrom {
 		q.header.Set("Expect", "100-continue")
 	}
 	if n > 0 {
+		q.body = func() (io.ReadCloser, error) { return u.Open(offset, n) }
+	}
+	if res, status, err = u.p.send(ctx, u.e, to, q, &u.sent, want...); err != nil {
+		return nil, status, err
+	}
+	return res, status, u.follow(q, res, false)
+}
+
+// send sends a question with a body, for as long as the other end takes bytes of it, and
+// counts them. The answer's own body is gone.
+func (p *Pusher) send(ctx context.Context, e *endpoint, to *url.URL, q *asked, sent *atomic.Int64, want ...int) (res *http.Response, status int, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// The transport waits for an answer only from when it has written everything.
+	last := p.stall + pushPatience*p.r.c.opts.HeaderTimeout
+	watch := time.AfterFunc(last, func() { cancel(errStalled) })
+	defer watch.Stop()
+	if open := q.body; q.length > 0 {
+		watch.Reset(p.stall)
 		q.body = func() (io.ReadCloser, error) {
-			r, err := u.Open(offset, n)
+			r, err := open()
 			if err != nil {
 				return nil, err
 			}
-			return &watched{r, u, watch, n}, nil
+			return &watched{r, sent, watch, p.stall, last, q.length}, nil
 		}
 	}
-	res, status, err := u.p.tell(ctx, u.e, to, q, want...)
-	switch {
-	case err != nil && context.Cause(ctx) == errStalled:
-		return 0, u.p.r.fail(q, "", errs.UpstreamTimeout, nil, "takes no byte within %s", u.p.stall)
-	case err != nil:
-		return status, err
+	res, status, err = p.tell(ctx, e, to, q, want...)
+	if err != nil && context.Cause(ctx) == errStalled {
+		return nil, 0, p.r.fail(q, "", errs.UpstreamTimeout, nil, "takes no byte within %s", p.stall)
+	}
+	if err != nil {
+		return nil, status, err
 	}
 	discard(res)
-	return status, u.follow(q, res, false)
+	return res, status, nil
 }
 
 // watched is a body whose bytes are counted and waited for.
 type watched struct {
 	io.ReadCloser
-	u     *push
-	watch *time.Timer
-	left  int64
+	sent        *atomic.Int64
+	watch       *time.Timer
+	stall, last time.Duration // until the next bytes are wanted, and for all after the last
+	left        int64
 }
 
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.ReadCloser.Read(b)
-	w.u.sent.Add(int64(n))
+	w.sent.Add(int64(n))
 	if w.left -= int64(n); w.left > 0 && err == nil {
-		w.watch.Reset(w.u.p.stall)
+		w.watch.Reset(w.stall)
 	} else {
-		w.watch.Stop() // the answer's own time counts from here
+		w.watch.Reset(w.last)
 	}
 	return n, err
 }

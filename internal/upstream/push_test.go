@@ -306,6 +306,66 @@ func TestPushStalls(t *testing.T) {
 	})
 }
 
+// TestPushAnswerWithoutBody: an answer whose body never comes holds nobody up, whatever
+// it is the answer to.
+func TestPushAnswerWithoutBody(t *testing.T) {
+	stall := func(method, path string, status int) upstreamtest.Fault {
+		return upstreamtest.Fault{
+			Method: method, Path: path, Status: status, Body: `{"errors":[]}`, Stall: true,
+			Header: http.Header{"Content-Type": {"application/json"}, "Content-Length": {"100"}, "Location": {"/v2/new/blobs/uploads/x"}},
+		}
+	}
+	faults := map[string]upstreamtest.Fault{
+		"begun":     stall("POST", "", 202),
+		"part":      stall("PATCH", "", 202),
+		"cancelled": stall("DELETE", "", 200),
+		"blob":      stall("PUT", "/blobs/", 201),
+		"manifest":  stall("PUT", "/manifests/", 201),
+		"busy":      stall("", "", 503),
+		"refused":   stall("PUT", "", 400),
+	}
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			in(t, upstreamtest.Options{Pushes: &upstreamtest.Pushes{}}, func(t *testing.T, w *world) {
+				p := w.connect(t, upstream.Host{}, nil).Pusher(upstream.PushOptions{Chunk: 100})
+				w.reg.Script(fault)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // in case it does not end
+				defer cancel()
+				start := time.Now()
+				_, _ = p.PushBlob(ctx, "new", blobPush(content(250)))
+				_ = p.PutManifest(ctx, "new", tag, &w.img.Manifest)
+				if took := time.Since(start); took > 2*time.Minute {
+					t.Errorf("took %s", took)
+				}
+				w.reg.Release()
+				<-time.After(time.Second) // a server takes its time to close a connection
+			})
+		})
+	}
+}
+
+// TestPushManifestStalls: a manifest that the other end does not read is not waited for.
+func TestPushManifestStalls(t *testing.T) {
+	in(t, upstreamtest.Options{Pushes: &upstreamtest.Pushes{}}, func(t *testing.T, w *world) {
+		p := w.connect(t, upstream.Host{}, nil).Pusher(upstream.PushOptions{Stall: 10 * time.Second})
+		w.reg.Script(upstreamtest.Fault{Method: "PUT", Hang: true})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		// The last bytes are those that are handed over and never taken.
+		for _, size := range []int{4 << 20, 300_000} {
+			raw := content(size)
+			m := &oci.Manifest{Raw: raw, Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: digest.FromBytes(raw), Size: int64(size)}}
+			start := time.Now()
+			err := p.PutManifest(ctx, "new", tag, m)
+			if took := time.Since(start); errs.CodeOf(err) != errs.UpstreamTimeout || took > 6*time.Minute {
+				t.Errorf("%d bytes: %v after %s", size, err, took)
+			}
+		}
+		w.reg.Release()
+		<-time.After(time.Second) // a server takes its time to close a connection
+	})
+}
+
 // TestPushOtherDigest: a registry that says it stored something else is not believed.
 func TestPushOtherDigest(t *testing.T) {
 	in(t, upstreamtest.Options{Pushes: &upstreamtest.Pushes{}}, func(t *testing.T, w *world) {
