@@ -124,12 +124,16 @@ const anything = "*"
 // policies of the caller and of the registry.
 // Errors: errs.Denied, errs.Unauthenticated.
 func (a *Admin) may(ctx context.Context, c iam.Caller, action string) error {
+	return a.mayDo(ctx, c, iam.Request{Action: action, Resource: anything})
+}
+
+// mayDo is may for a request of any kind.
+func (a *Admin) mayDo(ctx context.Context, c iam.Caller, q iam.Request) error {
 	all, err := a.o.DB.RegistryPolicy(ctx)
 	if err != nil {
 		return err
 	}
-	q := iam.Request{Action: action, Resource: anything}
-	if a.settings.Load().Decides(action) {
+	if a.settings.Load().Decides(q.Action) {
 		q.Registry = all.Policy
 	}
 	return c.May(q)

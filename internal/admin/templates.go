@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/weir-registry/weir/internal/errs"
@@ -39,11 +40,11 @@ const (
 )
 
 // CreateTemplate creates a repository creation template. Repositories that are there
-// stay as they are. Action: ecr:CreateRepositoryCreationTemplate.
-// Errors: errs.ParamInvalid, errs.Unsupported, errs.TagInvalid and errs.LimitExceeded
+// stay as they are. Action: ecr:CreateRepositoryCreationTemplate, and those of what it
+// gives the repositories. Errors: errs.ParamInvalid, errs.Unsupported, errs.TagInvalid and errs.LimitExceeded
 // (resource tags), errs.TemplateExists.
 func (a *Admin) CreateTemplate(ctx context.Context, c iam.Caller, in TemplateInput) (*rule.Template, error) {
-	if err := a.may(ctx, c, "ecr:CreateRepositoryCreationTemplate"); err != nil {
+	if err := a.mayTemplate(ctx, c, "ecr:CreateRepositoryCreationTemplate", in); err != nil {
 		return nil, err
 	}
 	t := &rule.Template{Prefix: bare(in.Prefix), Mutability: rule.Mutable}
@@ -74,6 +75,34 @@ func (a *Admin) CreateTemplate(ctx context.Context, c iam.Caller, in TemplateInp
 	return t, nil
 }
 
+// mayTemplate returns nil if c may do action with what a template is made from or changed
+// by. What it gives to repositories, whoever makes them, c has to have the right to give,
+// on all that its prefix names: or it would be a way to what c may not do. Taking away
+// what a template gives is no more than the template.
+// Errors: errs.Denied, errs.Unauthenticated.
+func (a *Admin) mayTemplate(ctx context.Context, c iam.Caller, action string, in TemplateInput) error {
+	asked := []iam.Request{{Action: action, Resource: anything}}
+	repositories := "arn:aws:ecr:" + a.o.Region + ":" + a.o.ID + ":repository/*"
+	if prefix := bare(in.Prefix); prefix != rule.Root {
+		repositories = strings.TrimSuffix(repositories, "*") + prefix + "/*"
+	}
+	if in.RepositoryPolicy != nil && *in.RepositoryPolicy != "" {
+		asked = append(asked, iam.Request{Action: iam.SetRepositoryPolicy, Resource: repositories})
+	}
+	if in.LifecyclePolicy != nil && *in.LifecyclePolicy != "" {
+		asked = append(asked, iam.Request{Action: "ecr:PutLifecyclePolicy", Resource: repositories})
+	}
+	if len(in.Tags) > 0 {
+		asked = append(asked, iam.Request{Action: "ecr:TagResource", Resource: repositories, Context: rule.TagKeys(in.Tags)})
+	}
+	for _, q := range asked {
+		if err := a.mayDo(ctx, c, q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Templates returns up to limit templates after the prefix after, in the order of their
 // prefixes, and the prefix to go on after, "" at the end; a limit under 1 is none. With
 // prefixes it returns those of them that have one, and after and limit do not count.
@@ -98,10 +127,11 @@ func (a *Admin) Templates(ctx context.Context, c iam.Caller, prefixes []string, 
 }
 
 // UpdateTemplate changes what in names of a template.
-// Action: ecr:UpdateRepositoryCreationTemplate. Errors: errs.TemplateUnknown,
-// errs.Conflict for a template of the configuration, and as CreateTemplate.
+// Action: ecr:UpdateRepositoryCreationTemplate, and as CreateTemplate those of what in
+// gives. Errors: errs.TemplateUnknown, errs.Conflict for a template of the configuration,
+// and as CreateTemplate.
 func (a *Admin) UpdateTemplate(ctx context.Context, c iam.Caller, in TemplateInput) (*rule.Template, error) {
-	if err := a.may(ctx, c, "ecr:UpdateRepositoryCreationTemplate"); err != nil {
+	if err := a.mayTemplate(ctx, c, "ecr:UpdateRepositoryCreationTemplate", in); err != nil {
 		return nil, err
 	}
 	var updated *rule.Template

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -90,6 +91,82 @@ func TestTemplates(t *testing.T) {
 	}
 	if h.made.For("prod/team/app", rule.ForPullThrough) != nil {
 		t.Error("the template still holds")
+	}
+}
+
+// TestTemplateRights: what a template gives to repositories its author has to have the
+// right to give to all that its prefix names, and to take it away again needs no more than
+// the right to templates.
+func TestTemplateRights(t *testing.T) {
+	ctx := t.Context()
+	const prod = "arn:aws:ecr:local:" + registryID + ":repository/prod/*"
+	create, update := "ecr:CreateRepositoryCreationTemplate", "ecr:UpdateRepositoryCreationTemplate"
+	policy := admin.TemplateInput{RepositoryPolicy: new(anyone)}
+	cycle := admin.TemplateInput{LifecyclePolicy: new(unpulled)}
+	tags := admin.TemplateInput{Tags: []rule.ResourceTag{{Key: "team", Value: "a"}}}
+	// may is allowed all of actions on resource, and those on templates wherever they are.
+	may := func(resource string, actions ...string) iam.Caller {
+		c := allow(resource, actions...)
+		c.Policies = append(c.Policies, allow("*", create, update).Policies...)
+		return c
+	}
+	denied := func(c iam.Caller, action, resource string) iam.Caller {
+		c.Policies = append(c.Policies, iam.Policy{Statements: []iam.Statement{{Deny: true, Actions: []string{action}, Resources: []string{resource}}}})
+		return c
+	}
+	tagger, err := iam.ParsePolicy([]byte(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ecr:*Template"],"Resource":"*"},
+		{"Effect":"Allow","Action":"ecr:TagResource","Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"b"}}}]}`))
+	check(t, err)
+	all := []string{"ecr:SetRepositoryPolicy", "ecr:PutLifecyclePolicy", "ecr:TagResource"}
+	for name, tt := range map[string]struct {
+		c      iam.Caller
+		prefix string
+		in     admin.TemplateInput
+		needs  string // "": nothing that c has not
+	}{
+		"nothing given":                  {may(prod), "prod", admin.TemplateInput{Description: new("d")}, ""},
+		"nothing in it":                  {may(prod), "prod", admin.TemplateInput{RepositoryPolicy: new(""), LifecyclePolicy: new(""), Tags: []rule.ResourceTag{}}, ""},
+		"a policy":                       {may(prod, all[1:]...), "prod", policy, "ecr:SetRepositoryPolicy on resource: " + prod},
+		"a policy, allowed":              {may(prod, all[0]), "prod/", policy, ""},
+		"a policy, further down":         {may(prod, all[0]), "prod/team", policy, ""},
+		"a policy, of one repository":    {may(strings.TrimSuffix(prod, "*")+"app", all[0]), "prod", policy, "ecr:SetRepositoryPolicy"},
+		"a policy, of a name beside":     {may(prod, all[0]), "production", policy, "ecr:SetRepositoryPolicy"},
+		"a policy, of all":               {may(prod, all[0]), rule.Root, policy, "ecr:SetRepositoryPolicy"},
+		"a policy, of all, allowed":      {may("*", all[0]), rule.Root, policy, ""},
+		"a policy, denied":               {denied(may("*", all...), all[0], prod), "prod", policy, "ecr:SetRepositoryPolicy"},
+		"a lifecycle policy":             {may(prod, all[0], all[2]), "prod", cycle, "ecr:PutLifecyclePolicy"},
+		"a lifecycle policy, allowed":    {may(prod, all[1]), "prod", cycle, ""},
+		"tags":                           {may(prod, all[:2]...), "prod", tags, "ecr:TagResource"},
+		"tags, allowed":                  {may(prod, all[2]), "prod", tags, ""},
+		"tags, others are allowed":       {iam.Caller{Name: "ann", Account: registryID, Policies: []iam.Policy{tagger}}, "prod", tags, "ecr:TagResource"},
+		"what is malformed, by a nobody": {may(prod), "prod", admin.TemplateInput{RepositoryPolicy: new("{}")}, "ecr:SetRepositoryPolicy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			in := tt.in
+			in.Prefix, in.AppliedFor = tt.prefix, onPush
+			before := h.commits.Load()
+			_, err := h.CreateTemplate(ctx, tt.c, in)
+			refused := func(what string) {
+				t.Helper()
+				if e := errs.As(err); tt.needs != "" && (e == nil || e.Code != errs.Denied || !strings.Contains(e.Msg, tt.needs)) || tt.needs == "" && err != nil {
+					t.Errorf("%s: %v, want to be refused %q", what, err, tt.needs)
+				}
+			}
+			refused("create")
+			if tt.needs != "" {
+				if h.commits.Load() != before {
+					t.Error("something was written")
+				}
+				h.template(admin.TemplateInput{Prefix: tt.prefix, AppliedFor: onPush})
+			}
+			before = h.commits.Load()
+			_, err = h.UpdateTemplate(ctx, tt.c, in)
+			refused("update")
+			if tt.needs != "" && h.commits.Load() != before {
+				t.Error("something was written by an update")
+			}
+		})
 	}
 }
 

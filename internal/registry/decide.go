@@ -167,17 +167,3 @@ func (r *Registry) overallBy(q iam.Request, all meta.RegistryPolicy) iam.Request
 	}
 	return q
 }
-
-// tagKeys are the condition keys of a request that gives tags, or takes away those with
-// keys.
-func tagKeys(tags []rule.ResourceTag, keys ...string) map[string][]string {
-	if len(tags) == 0 && len(keys) == 0 {
-		return nil
-	}
-	all := map[string][]string{"aws:TagKeys": keys}
-	for _, t := range tags {
-		all["aws:TagKeys"] = append(all["aws:TagKeys"], t.Key)
-		all["aws:RequestTag/"+t.Key] = []string{t.Value}
-	}
-	return all
-}

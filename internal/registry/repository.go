@@ -52,7 +52,7 @@ type NewRepository struct {
 // Errors: errs.Denied, Unauthenticated, NameInvalid, ParamInvalid, RepoExists,
 // errs.TagInvalid and errs.LimitExceeded (resource tags).
 func (r *Registry) CreateRepository(ctx context.Context, c iam.Caller, in NewRepository) (Repository, error) {
-	keys := tagKeys(in.Tags)
+	keys := rule.TagKeys(in.Tags)
 	rl, name, err := r.decideWith(ctx, c, iam.Request{Action: createRepository, Context: keys}, in.Name)
 	if err != nil {
 		return Repository{}, err
@@ -134,7 +134,7 @@ func (r *Registry) ResourceTags(ctx context.Context, c iam.Caller, repo string) 
 // TagResource sets resource tags of a repository, in place of those with the same keys.
 // Action: ecr:TagResource. Errors: as Repositories, errs.TagInvalid, errs.LimitExceeded.
 func (r *Registry) TagResource(ctx context.Context, c iam.Caller, repo string, tags []rule.ResourceTag) error {
-	q := iam.Request{Action: tagResource, Context: tagKeys(tags)}
+	q := iam.Request{Action: tagResource, Context: rule.TagKeys(tags)}
 	return r.changeTags(ctx, c, q, repo, func(all []rule.ResourceTag) ([]rule.ResourceTag, error) {
 		return rule.SetResourceTags(all, tags)
 	})
@@ -143,7 +143,7 @@ func (r *Registry) TagResource(ctx context.Context, c iam.Caller, repo string, t
 // UntagResource removes the resource tags with keys, as far as there are any.
 // Action: ecr:UntagResource. Errors: as Repositories.
 func (r *Registry) UntagResource(ctx context.Context, c iam.Caller, repo string, keys []string) error {
-	q := iam.Request{Action: untagResource, Context: tagKeys(nil, keys...)}
+	q := iam.Request{Action: untagResource, Context: rule.TagKeys(nil, keys...)}
 	return r.changeTags(ctx, c, q, repo, func(all []rule.ResourceTag) ([]rule.ResourceTag, error) {
 		return slices.DeleteFunc(all, func(t rule.ResourceTag) bool { return slices.Contains(keys, t.Key) }), nil
 	})

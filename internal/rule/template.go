@@ -16,6 +16,20 @@ const (
 // ResourceTag is a tag of a resource, as AWS has them.
 type ResourceTag struct{ Key, Value string }
 
+// TagKeys are the condition keys of a request that gives tags, or takes away those with
+// keys; nil if it does neither.
+func TagKeys(tags []ResourceTag, keys ...string) map[string][]string {
+	if len(tags) == 0 && len(keys) == 0 {
+		return nil
+	}
+	all := map[string][]string{"aws:TagKeys": keys}
+	for _, t := range tags {
+		all["aws:TagKeys"] = append(all["aws:TagKeys"], t.Key)
+		all["aws:RequestTag/"+t.Key] = []string{t.Value}
+	}
+	return all
+}
+
 // Template is a repository creation template: what repositories are like that
 // somebody's pull or push makes. Repositories that are there it does not change. A
 // Template in a Templates is never changed.
