@@ -196,7 +196,7 @@ func (u *push) run(ctx context.Context) error {
 			return err
 		}
 	}
-	whole := u.Size <= u.p.chunk
+	whole, switched := u.Size <= u.p.chunk, false // once: it may refuse the one for the other and back
 	for chunk := u.p.chunk; ; {
 		if u.at == nil {
 			if _, err := u.start(ctx, ""); err != nil {
@@ -215,13 +215,13 @@ func (u *push) run(ctx context.Context) error {
 		}
 		u.cancel(ctx)
 		switch {
-		case status == http.StatusRequestEntityTooLarge && whole && u.Size > smallest:
-			whole = false
+		case status == http.StatusRequestEntityTooLarge && whole && !switched && u.Size > smallest:
+			whole, switched = false, true
 			chunk = min(chunk, max(u.Size/2, smallest))
 		case status == http.StatusRequestEntityTooLarge && !whole && chunk > smallest:
 			chunk = max(chunk/4, smallest)
-		case !whole && u.sent.Load() <= chunk && slices.Contains([]int{http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented}, status):
-			whole = true // it takes no parts
+		case !whole && !switched && u.sent.Load() <= chunk && slices.Contains([]int{http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented}, status):
+			whole, switched = true, true // it takes no parts
 		default:
 			return err
 		}
@@ -298,13 +298,16 @@ func (u *push) whole(ctx context.Context) (status int, err error) {
 // parts sends the blob in parts, and closes the upload.
 func (u *push) parts(ctx context.Context, chunk int64) (status int, err error) {
 	const tries = 3 // without a byte of progress
+	var furthest int64
 	for offset, failed := int64(0), 0; offset < u.Size; {
 		n := min(chunk, u.Size-offset)
 		q := u.ask(http.MethodPatch)
 		q.header.Set("Content-Range", contentRange(offset, n))
 		_, status, err = u.body(ctx, u.at, q, offset, n, http.StatusAccepted, http.StatusOK, http.StatusNoContent, http.StatusCreated)
 		if err == nil {
-			offset, failed = offset+n, 0
+			if offset += n; offset > furthest {
+				furthest, failed = offset, 0
+			}
 			continue
 		}
 		code := errs.CodeOf(err)
@@ -315,10 +318,9 @@ func (u *push) parts(ctx context.Context, chunk int64) (status int, err error) {
 		if lost != nil || has > u.Size {
 			return status, err
 		}
-		if has > offset {
-			failed = 0
+		if offset = has; offset > furthest {
+			furthest, failed = offset, 0
 		}
-		offset = has
 	}
 	q := u.ask(http.MethodPut)
 	q.body = nothing

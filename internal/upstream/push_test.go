@@ -344,6 +344,57 @@ func TestPushAnswerWithoutBody(t *testing.T) {
 	}
 }
 
+// TestPushNoProgress: an upload that gets no further ends, however the other end turns.
+func TestPushNoProgress(t *testing.T) {
+	tests := map[string]struct {
+		size     int
+		chunk    int64
+		statuses map[string]int // by method
+	}{
+		"neither parts nor whole": {9 << 20, 0, map[string]int{"PATCH": 405, "PUT": 413}},
+		"neither whole nor parts": {9 << 20, 16 << 20, map[string]int{"PATCH": 405, "PUT": 413}},
+		"back and forth":          {1000, 300, map[string]int{"PATCH": 503, "PUT": 201}},
+		"every other part":        {1000, 300, map[string]int{"PATCH": 0, "PUT": 201}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				requests, parts, states := 0, 0, 0
+				w.Serve("registry.test:443", http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+					if requests++; requests > 100 {
+						cancel()
+					}
+					rw.Header().Set("Location", "/up/1")
+					status := http.StatusNoContent
+					switch req.Method {
+					case "POST":
+						status = http.StatusAccepted
+					case "GET":
+						states++
+						rw.Header().Set("Range", []string{"0-0", "0-99"}[states%2])
+						if tt.statuses["PATCH"] == 0 {
+							rw.Header().Set("Range", "0-0")
+						}
+					case "PATCH", "PUT":
+						if status = tt.statuses[req.Method]; status == 0 {
+							parts++
+							status = []int{503, 202}[parts%2]
+						}
+					}
+					rw.WriteHeader(status)
+				}))
+				p := w.connect(t, upstream.Host{}, nil).Pusher(upstream.PushOptions{Chunk: tt.chunk})
+				if _, err := p.PushBlob(ctx, "new", blobPush(content(tt.size))); err == nil || ctx.Err() != nil {
+					t.Errorf("%v after %d requests", err, requests)
+				}
+				<-time.After(time.Second) // a server takes its time to close a connection
+			})
+		})
+	}
+}
+
 // TestPushManifestStalls: a manifest that the other end does not read is not waited for.
 func TestPushManifestStalls(t *testing.T) {
 	in(t, upstreamtest.Options{Pushes: &upstreamtest.Pushes{}}, func(t *testing.T, w *world) {
