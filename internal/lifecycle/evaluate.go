@@ -80,7 +80,7 @@ func (r *Rule) hits(m *Image, n int, now time.Time) bool {
 	case SincePushed:
 		return m.since().Before(before)
 	case SincePulled:
-		return m.used().Before(before)
+		return m.Used().Before(before)
 	case Transitioned:
 		return m.Moved.Before(before)
 	}

@@ -90,8 +90,8 @@ type Image struct {
 // last came out of the archive.
 func (m *Image) since() time.Time { return later(m.Pushed, m.Activated) }
 
-// used is when an image was last pulled as rules count it.
-func (m *Image) used() time.Time { return later(m.Pulled, m.since()) }
+// Used is when an image was last pulled as rules count it.
+func (m *Image) Used() time.Time { return later(m.Pulled, m.since()) }
 
 func later(a, b time.Time) time.Time {
 	if a.Before(b) {

@@ -252,6 +252,66 @@ func testApplyRechecks(t *testing.T, o meta.Options) {
 	wantCode(t, "no repository", errs.RepoUnknown, err)
 }
 
+// testFollowRechecks: what came to something that is about an image, or about that, since
+// the facts were read saves them all.
+func testFollowRechecks(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	later := at(0).Add(9 * day)
+	for what, change := range map[string]struct {
+		f    func(db *meta.DB) error
+		left []string
+	}{
+		"nothing":        {func(*meta.DB) error { return nil }, []string{}},
+		"a tag came":     {func(db *meta.DB) error { putManifest(t, db, "r", "new", 99, "sigsig"); return nil }, []string{"m1", "sig", "sigsig"}},
+		"a tag went":     {func(db *meta.DB) error { _, err := db.DeleteTag(ctx, "r", "sig", later); return err }, []string{"m1", "sig", "sigsig"}},
+		"a pull":         {func(db *meta.DB) error { db.Touch("r", "", name("sigsig"), later); return nil }, []string{"m1", "sig", "sigsig"}},
+		"it is archived": {func(db *meta.DB) error { _, err := db.SetArchived(ctx, "r", name("sigsig"), true, later); return err }, []string{"m1", "sig", "sigsig*"}},
+		"it is gone":     {func(db *meta.DB) error { _, err := db.DeleteManifest(ctx, "r", name("sigsig"), later); return err }, []string{"m1", "sig"}},
+	} {
+		db := open(t, o)
+		_, err := db.DeleteRepository(ctx, "r", true)
+		if err != nil && errs.CodeOf(err) != errs.RepoUnknown {
+			t.Fatal(err)
+		}
+		own(t, db, "r")
+		putManifest(t, db, "r", "v1", 1, "m1")
+		putManifest(t, db, "r", "sig", 2, "sig", "subject m1")
+		putManifest(t, db, "r", "", 3, "sigsig", "subject sig")
+		check(t, db.PutLifecyclePolicy(ctx, "r", unused))
+		b := evaluate(t, db, unused, later)
+		b.Spare = at(3)
+		check(t, change.f(db))
+		must(db.ApplyLifecycle(ctx, b))(t)
+		diff(t, what, change.left, held(t, db))
+	}
+
+	// weir's own rule; the evaluation leaves these out, and so does this.
+	for what, of := range map[string]struct {
+		tag   string
+		spare time.Time
+		left  []string
+	}{
+		"no tag":       {"", at(3), []string{}},
+		"a tag":        {"sigsig", at(3), []string{"m1", "sig", "sigsig"}},
+		"a new pull":   {"", at(2), []string{"m1", "sig", "sigsig"}},
+		"the last one": {"moves", at(3), []string{"m1", "other", "sig", "sigsig"}},
+	} {
+		db := open(t, o)
+		must(db.DeleteRepository(ctx, "r", true))(t)
+		putManifest(t, db, "r", "", 1, "m1")
+		putManifest(t, db, "r", "", 2, "sig", "subject m1")
+		putManifest(t, db, "r", of.tag, 3, "sigsig", "subject sig")
+		if of.tag == "moves" { // to what is not whole
+			putManifest(t, db, "r", of.tag, 3, "other", "layer nowhere")
+		}
+		b := evaluate(t, db, unused, later)
+		b.Policy, b.Spare = "", of.spare
+		b.Marks = slices.DeleteFunc(b.Marks, func(m lifecycle.Mark) bool { return m.Image.Digest != name("m1") })
+		must(db.ApplyLifecycle(ctx, b))(t)
+		diff(t, what, of.left, held(t, db))
+	}
+}
+
 func testEventsBounded(t *testing.T, o meta.Options) {
 	ctx := t.Context()
 	db := open(t, o)

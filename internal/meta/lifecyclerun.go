@@ -38,7 +38,7 @@ type LifecycleBatch struct {
 	Marks      []lifecycle.Mark
 	Ages       bool      // no rule of the policy counts images
 	OnlyFollow bool      // what follows the images goes, and they stay for another batch
-	Spare      time.Time // an image that was pulled since then stays; zero: none
+	Spare      time.Time // an image that was pulled since then stays, and what it follows; zero: none
 	At         time.Time
 }
 
@@ -51,7 +51,8 @@ type LifecycleDone struct {
 // ApplyLifecycle does what the marks say, in one transaction, as far as that which they
 // went by still holds: the image as it was pushed, its last pull, its tags, where it is
 // stored, that no index which stays names it; without a policy of the repository's also that
-// it is no tag's last whole image. A mark by a rule that counts images holds
+// it is no tag's last whole image. What follows it is looked at in the same way, and without a
+// policy has no tag either: if one of these is another by now, none of them goes. A mark by a rule that counts images holds
 // only if no image came to the repository or left it, and no tag left an image, since
 // the facts were read, other than by batches with the same facts.
 // Errors: errs.Conflict if the repository has another policy by now, or none and somebody
@@ -124,16 +125,14 @@ func (t *tx) samePolicy(ctx context.Context, repo, text string) error {
 
 // holds says whether a mark still does.
 func (t *tx) holds(ctx context.Context, b LifecycleBatch, m lifecycle.Mark) (bool, error) {
-	if same, err := t.unchanged(ctx, b.Repository, m.Image); err != nil || !same {
+	if free, err := t.free(ctx, b, m.Image); err != nil || !free {
 		return false, err
 	}
-	if !b.Spare.IsZero() && m.Image.Pulled.After(b.Spare) {
-		return false, nil
-	}
-	if b.Policy == "" {
-		// The tag may come back to it: it is what is served while the upstream is away.
-		tags, err := list(ctx, t.runner, listCompleteTags, []any{b.Repository, string(m.Image.Digest)}, text[string])
-		if err != nil || len(tags) > 0 {
+	for _, f := range m.Follow {
+		if b.Policy == "" && len(f.Tags) > 0 {
+			return false, nil
+		}
+		if free, err := t.free(ctx, b, f); err != nil || !free {
 			return false, err
 		}
 	}
@@ -143,6 +142,22 @@ func (t *tx) holds(ctx context.Context, b LifecycleBatch, m lifecycle.Mark) (boo
 	}
 	named, err := list(ctx, t.runner, q, []any{b.Repository, string(m.Image.Digest)}, text[digest.Digest])
 	return err == nil && len(named) == 0, err
+}
+
+// free says whether an image is as it was, and nobody needs it as it is.
+func (t *tx) free(ctx context.Context, b LifecycleBatch, image *lifecycle.Image) (bool, error) {
+	if same, err := t.unchanged(ctx, b.Repository, image); err != nil || !same {
+		return false, err
+	}
+	if !b.Spare.IsZero() && image.Pulled.After(b.Spare) {
+		return false, nil
+	}
+	if b.Policy != "" {
+		return true, nil
+	}
+	// The tag may come back to it: it is what is served while the upstream is away.
+	tags, err := list(ctx, t.runner, listCompleteTags, []any{b.Repository, string(image.Digest)}, text[string])
+	return err == nil && len(tags) == 0, err
 }
 
 // apply does what a mark says, and to what follows first: should there be much of it,
@@ -164,7 +179,7 @@ func (t *tx) act(ctx context.Context, b LifecycleBatch, m lifecycle.Mark, image 
 	case lifecycle.Expire:
 		_, err := t.deleteManifest(ctx, b.Repository, image.Digest, b.At)
 		switch errs.CodeOf(err) {
-		case errs.ImageReferenced, errs.ManifestUnknown: // what follows may be gone, or another's part
+		case errs.ImageReferenced, errs.ManifestUnknown: // what follows may be another's part
 			return nil
 		}
 		if err != nil {

@@ -218,13 +218,14 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 	}
 	marks := p.Evaluate(facts.Images, now)
 	if r.Policy == "" {
-		marks = ofLeft(left, marks)
+		marks = slices.DeleteFunc(ofLeft(left, marks), func(m lifecycle.Mark) bool { return wanted(m, now) })
 	}
 	counts := func(r lifecycle.Rule) bool { return r.Count == lifecycle.MoreThan }
 	b := meta.LifecycleBatch{Repository: r.Repository, Policy: r.Policy, Facts: facts, At: now, Ages: !slices.ContainsFunc(p.Rules, counts)}
 	if r.Cached {
 		b.Spare = now.Add(-lifecycleServed)
-		marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return m.Image.Pulled.After(b.Spare) })
+		served := func(m *lifecycle.Image) bool { return m.Pulled.After(b.Spare) }
+		marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return served(m.Image) || slices.ContainsFunc(m.Follow, served) })
 	}
 	progress := 0
 	for len(marks) > 0 {
@@ -237,6 +238,9 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 			return false, err
 		}
 		l.tell(r.Repository, done.Events)
+		if b.OnlyFollow && done.Spared > 0 {
+			marks = marks[1:] // some of what is about it stays, so it stays
+		}
 		progress += len(done.Events)
 		again = again || !b.Ages && done.Spared > 0
 	}
@@ -256,6 +260,13 @@ func ofLeft(left map[digest.Digest]bool, marks []lifecycle.Mark) (kept []lifecyc
 		}
 	}
 	return kept
+}
+
+// wanted says of a mark by weir's own rule whether what is about the image has a tag, or
+// was pulled in the time in which the image was not.
+func wanted(m lifecycle.Mark, now time.Time) bool {
+	since := now.Add(-time.Duration(m.Rule.Number) * 24 * time.Hour)
+	return slices.ContainsFunc(m.Follow, func(f *lifecycle.Image) bool { return len(f.Tags) > 0 || !f.Used().Before(since) })
 }
 
 // next takes from marks what one transaction does.

@@ -237,6 +237,48 @@ func TestUntaggedPushed(t *testing.T) {
 	w.has("with a policy", "cached", names)
 }
 
+// TestUntaggedFollow: what is about an image that a tag left is as good as the image: the
+// image stays with it while it has a tag, is the last whole image of one, or is pulled.
+func TestUntaggedFollow(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	l := w.lives(30)
+	names := []string{"old", "sbom", "sig", "new"}
+	at := now.Add(40 * day)
+	for _, repo := range []string{"tagged", "pulled", "none"} {
+		w.put(repo, "latest", "old", now, "")
+		w.put(repo, "", "sbom", now, "old")
+		w.put(repo, "", "sig", now, "sbom")
+		w.put(repo, "latest", "new", now.Add(day), "")
+	}
+	w.put("tagged", "chart", "sig", now, "sbom")
+	w.db.Touch("pulled", "", digest.FromString("sbom"), at.Add(-29*day))
+	w.run(l, at)
+	w.has("about it, with a tag", "tagged", names, names...)
+	w.has("about it, and pulled", "pulled", names, names...)
+	w.has("neither", "none", names, "new")
+	w.run(l, at.Add(2*day))
+	w.has("not pulled any more", "pulled", names, "new")
+
+	// The tag is of what is not whole, and what it was is about the image.
+	w.put("whole", "latest", "old", now, "")
+	w.put("whole", "latest", "new", now, "")
+	m, e := image("layer")
+	e.List = append(e.List, oci.Edge{Kind: oci.EdgeSubject, Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: digest.FromString("old")}})
+	_, err := w.bring("whole", "layer", now)
+	w.must(err)
+	_, err = w.db.PutManifest(ctx, "whole", m, e, "att", now)
+	w.must(err)
+	torn, e := image("layer", "not here")
+	_, err = w.db.PutManifest(ctx, "whole", torn, e, "att", now)
+	w.must(err)
+	w.run(l, at)
+	if _, err := w.db.Image(ctx, "whole", m.Digest); err != nil {
+		t.Error(err)
+	}
+	w.has("about it, and the last whole one of a tag", "whole", names, "old", "new")
+}
+
 // TestLastWhole: the last whole image of a tag whose newer one is not whole stays.
 func TestLastWhole(t *testing.T) {
 	w := newWorld(t)
@@ -282,6 +324,14 @@ func TestServed(t *testing.T) {
 	w.has("within the hour", "cached", names, "a", "c", "d")
 	w.run(l, at.Add(2*time.Second))
 	w.has("after it", "cached", names, "c", "d")
+
+	w.put("cached", "", "sig", now, "c")
+	w.put("cached", "e", "e", now.Add(hour), "")
+	w.db.Touch("cached", "", digest.FromString("sig"), at)
+	w.run(l, at.Add(time.Minute))
+	w.has("what is about it", "cached", []string{"c", "d", "e", "sig"}, "c", "d", "e", "sig")
+	w.run(l, at.Add(2*hour))
+	w.has("an hour later", "cached", []string{"c", "d", "e", "sig"}, "d", "e")
 }
 
 // TestManyFollow: what is about an image goes in several transactions, and all of it
@@ -305,6 +355,31 @@ func TestManyFollow(t *testing.T) {
 		t.Errorf("%d events, the last %+v", len(events), events[0])
 	}
 	if n := l.Totals().Expired; n != 1301 {
+		t.Errorf("%d expired", n)
+	}
+}
+
+// TestManyFollowSpared: an image stays if one of very many that are about it is pulled
+// while the others go.
+func TestManyFollowSpared(t *testing.T) {
+	w := newWorld(t)
+	w.own("r", unused)
+	var about []digest.Digest
+	for i := range 1300 {
+		about = append(about, w.put("r", "", fmt.Sprint("sig", i), now, "m"))
+	}
+	w.put("r", "v1", "m", now, "")
+	slices.Sort(about) // the first batch has the last 512
+	l := w.lives(0)
+	w.run(l, now) // none is that old, and the run at the start is over
+	pulled := sync.OnceFunc(func() { w.db.Touch("r", "", about[500], now.Add(3*day)) })
+	l.LifecycleOptions.Changed = func(retain.Change) { pulled() }
+	w.run(l, now.Add(3*day))
+	w.has("the image", "r", []string{"m"}, "m")
+	if _, err := w.db.Image(t.Context(), "r", about[500]); err != nil {
+		t.Error(err)
+	}
+	if n := l.Totals().Expired; n != 512 {
 		t.Errorf("%d expired", n)
 	}
 }
