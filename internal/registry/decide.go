@@ -18,8 +18,8 @@ type place struct {
 }
 
 // place finds a repository by a name that a client gives. What was pushed before a rule
-// took its prefix is no rule's: the upstream may have another repository of this name,
-// and its images are not those.
+// took its prefix is no rule's, by whichever of its names it is called: the upstream may
+// have another repository of this name, and its images are not those.
 func (r *Registry) place(ctx context.Context, repo string) (place, error) {
 	if _, err := oci.ParseRepository(repo); err != nil {
 		return place{}, err
@@ -33,7 +33,9 @@ func (r *Registry) place(ctx context.Context, repo string) (place, error) {
 		return place{nil, repo, access}, nil
 	}
 	if name != repo {
-		access, err = r.db.Access(ctx, name)
+		if access, err = r.db.Access(ctx, name); access.Kind == meta.Own {
+			rl = nil
+		}
 	}
 	return place{rl, name, access}, err
 }

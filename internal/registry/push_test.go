@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -664,42 +665,81 @@ func TestPushOvertakesPull(t *testing.T) {
 }
 
 // TestRuleOverOwn: a rule that takes the prefix of a repository that was pushed to leaves
-// it alone: it is read and written as before, and no upstream is asked for it.
+// it alone, by whichever of its names it is called: it is read and written as before, and
+// no upstream is asked for it.
 func TestRuleOverOwn(t *testing.T) {
 	ctx := t.Context()
-	w := newWorld(t, onDisk(t))
-	for _, name := range []string{"team/app", "hub/tool"} {
-		if name == "hub/tool" { // one word: a rule for Docker Hub has it as hub/library/tool
-			if err := w.db.CreateRepository(ctx, meta.Repository{Name: name}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		w.SetRules(new(rule.Set))
-		push := func(tag, raw string) digest.Digest {
-			t.Helper()
-			p, err := w.PutManifest(ctx, root, name, registry.ManifestPush{Reference: oci.Reference{Tag: tag}, ContentType: oci.MediaTypeIndex, Raw: []byte(raw)})
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			return p.Digest
-		}
-		before := push("v1", `{"schemaVersion":2,"manifests":[]}`)
-		prefix, _, _ := strings.Cut(name, "/")
-		rules, problems := rule.NewSet([]rule.Rule{{Prefix: prefix, Kind: rule.DockerHub, Upstream: "registry-1.docker.io", Window: 1}})
-		if problems != nil {
-			t.Fatal(problems)
-		}
-		w.SetRules(rules) // whose upstream there is none of: asking it would panic
-		m, err := w.Manifest(ctx, root, name, oci.Reference{Tag: "v1"}, true)
-		if err != nil || m.Manifest.Digest != before || m.Upstream != "" {
-			t.Errorf("%s: %+v, %v", name, m, err)
-		}
-		if _, err := w.Check(ctx, root, name, "v1"); errs.CodeOf(err) != errs.Unsupported {
-			t.Errorf("%s: a check on demand: %v", name, err)
-		}
-		push("v2", `{"schemaVersion":2,"manifests":[],"annotations":{}}`)
-		if repos, _, err := w.Repositories(ctx, root, []string{name}, "", 0); err != nil || repos[0].Name != name {
-			t.Errorf("%s: %+v, %v", name, repos, err)
+	for _, tt := range []struct {
+		repo, prefix string
+		names        []string // that mean it
+	}{
+		{"team/app", "team", []string{"team/app"}},
+		{"hub/tool", "hub", []string{"hub/tool"}}, // one word: the rule has it as hub/library/tool
+		{"hub/library/app", "hub", []string{"hub/library/app", "hub/app"}},
+		{"library/app", rule.Root, []string{"library/app", "app"}},
+	} {
+		for _, name := range tt.names {
+			t.Run(tt.repo+" as "+name, func(t *testing.T) {
+				w := newWorld(t, onDisk(t))
+				if err := w.db.CreateRepository(ctx, meta.Repository{Name: tt.repo}); err != nil && errs.CodeOf(err) != errs.RepoExists {
+					t.Fatal(err)
+				}
+				w.SetRules(new(rule.Set))
+				push := func(repo, tag, raw string) digest.Digest {
+					t.Helper()
+					p, err := w.PutManifest(ctx, root, repo, registry.ManifestPush{Reference: oci.Reference{Tag: tag}, ContentType: oci.MediaTypeIndex, Raw: []byte(raw)})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return p.Digest
+				}
+				before := push(tt.repo, "v1", `{"schemaVersion":2,"manifests":[]}`)
+				layer := w.blob(tt.repo, "layer")
+				rules, problems := rule.NewSet([]rule.Rule{{Prefix: tt.prefix, Kind: rule.DockerHub, Upstream: "registry-1.docker.io", Window: 1}})
+				if problems != nil {
+					t.Fatal(problems)
+				}
+				w.SetRules(rules) // whose upstream there is none of: asking it would panic
+				m, err := w.Manifest(ctx, root, name, oci.Reference{Tag: "v1"}, true)
+				if err != nil || m.Manifest.Digest != before || m.Upstream != "" {
+					t.Errorf("%+v, %v", m, err)
+				}
+				if _, err := w.Manifest(ctx, root, name, oci.Reference{Tag: "v0"}, true); errs.CodeOf(err) != errs.ManifestUnknown {
+					t.Errorf("a tag that it has not: %v", err)
+				}
+				if got := w.content(name, layer); got != "layer" {
+					t.Errorf("its layer is %q", got)
+				}
+				if _, err := w.Check(ctx, root, name, "v1"); errs.CodeOf(err) != errs.Unsupported {
+					t.Errorf("a check on demand: %v", err)
+				}
+				push(name, "v2", `{"schemaVersion":2,"manifests":[],"annotations":{}}`)
+				w.blob(name, "another layer")
+				if l, err := w.Tags(ctx, root, name, "", 10); err != nil || !slices.Equal(l.Tags, []string{"v1", "v2"}) {
+					t.Errorf("its tags are %+v, %v", l, err)
+				}
+				if ids, _, err := w.ImageIDs(ctx, root, name, registry.Which{}, registry.ImageID{}, 10); err != nil || len(ids) != 2 {
+					t.Errorf("its images are %+v, %v", ids, err)
+				}
+				if repos, _, err := w.Repositories(ctx, root, []string{name}, "", 0); err != nil || repos[0].Name != tt.repo {
+					t.Errorf("%+v, %v", repos, err)
+				}
+				if _, err := w.CreateRepository(ctx, root, registry.NewRepository{Name: name}); errs.CodeOf(err) != errs.RepoExists {
+					t.Errorf("created anew: %v", err)
+				}
+				may := func(repo string) iam.Caller {
+					return iam.Caller{Name: "ann", Policies: []iam.Policy{iam.PullPolicy("arn:aws:ecr:local:123456789012:repository/" + repo)}}
+				}
+				if _, err := w.Manifest(ctx, may(tt.repo), name, oci.Reference{Tag: "v1"}, true); err != nil {
+					t.Errorf("by who may pull it: %v", err)
+				}
+				if _, err := w.Manifest(ctx, may(name), name, oci.Reference{Tag: "v1"}, true); name != tt.repo && errs.CodeOf(err) != errs.Denied {
+					t.Errorf("by who may pull what it is not: %v", err)
+				}
+				if _, err := w.DeleteRepository(ctx, root, name, true); err != nil {
+					t.Error(err)
+				}
+			})
 		}
 	}
 }

@@ -144,7 +144,7 @@ func (r *Registry) find(ctx context.Context, c iam.Caller, action, repo string) 
 		return pullthrough.Scope{}, err
 	}
 	if p.rule == nil {
-		return r.left(ctx, repo)
+		return r.left(ctx, p.name)
 	}
 	mayImport := r.permitBy(c, iam.Request{Action: iam.BatchImportUpstreamImage}, p, all)
 	return pullthrough.Scope{Rule: p.rule, Repository: p.name, NoUpstream: mayImport}, nil
