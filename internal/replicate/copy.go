@@ -159,7 +159,7 @@ func (k *copying) blob(ctx context.Context, x oci.Edge) error {
 		return err
 	}
 	defer leave()
-	there, err := k.d.Push.HasBlob(ctx, name, x.Digest)
+	there, err := k.d.Push.HasBlob(ctx, name, x.Digest, row.Size)
 	if err != nil {
 		return err
 	}

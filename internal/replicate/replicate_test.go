@@ -240,6 +240,25 @@ func TestUnfinishedAnswers(t *testing.T) {
 	})
 }
 
+// TestPages: where a proxy answers everything with a page, nothing is taken to be there.
+func TestPages(t *testing.T) {
+	in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
+		w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+		w.east.Script(upstreamtest.HTML())
+		img := upstreamtest.NewImage(1, 10)
+		w.push("app", img, "v1")
+		<-time.After(time.Minute)
+		if got := w.status("app", img); got != "east IN_PROGRESS" {
+			t.Error(got)
+		}
+		w.east.Script()
+		w.drained()
+		if !whole(w.east, "app", img) {
+			t.Errorf("not there, and the status is %s\n%s", w.status("app", img), w.log.String())
+		}
+	})
+}
+
 // TestRetryAfter: a destination that says when is not asked before.
 func TestRetryAfter(t *testing.T) {
 	in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {

@@ -44,15 +44,18 @@ func (r *Registry) Head(ctx context.Context, repo string, ref oci.Reference) (oc
 	return oci.Descriptor{MediaType: res.Header.Get("Content-Type"), Digest: d, Size: res.ContentLength}, nil
 }
 
+// digestHeader is what registries say a digest in.
+const digestHeader = "Docker-Content-Digest"
+
 // contentDigest returns what the upstream says the digest is, "" if it does not.
 func (r *Registry) contentDigest(q *asked, res *http.Response) (digest.Digest, error) {
-	said := res.Header.Get("Docker-Content-Digest")
+	said := res.Header.Get(digestHeader)
 	if said == "" {
 		return "", nil
 	}
 	d, err := oci.ParseDigest(said)
 	if err != nil {
-		return "", r.fail(q, res.Request.URL.Host, errs.UpstreamFailed, err, "its Docker-Content-Digest is not a digest that weir knows")
+		return "", r.fail(q, res.Request.URL.Host, errs.UpstreamFailed, err, "its "+digestHeader+" is not a digest that weir knows")
 	}
 	return d, nil
 }

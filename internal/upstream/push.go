@@ -86,22 +86,30 @@ func (p *Pusher) tell(ctx context.Context, e *endpoint, u *url.URL, q *asked, wa
 	return nil, res.StatusCode, p.r.status(q, res)
 }
 
-// HasBlob says whether a repository has a blob: not where it is not told. Some
-// registries answer HEAD to nobody; who may not push is told when pushing.
-func (p *Pusher) HasBlob(ctx context.Context, repo string, d digest.Digest) (has bool, err error) {
+// HasBlob says whether a repository has a blob of a size: not where it is not told. Some
+// registries answer HEAD to nobody; who may not push is told when pushing. An answer
+// counts that has the blob's digest, or, as those of stores that registries lead to do
+// not, its size: pages for people come with status 200, too.
+func (p *Pusher) HasBlob(ctx context.Context, repo string, d digest.Digest, size int64) (has bool, err error) {
 	q := p.asked(http.MethodHead, repo, repo+"/blobs/"+d.String(), "blob "+repo+"@"+d.String())
 	err = p.r.inOrder(ctx, func(e *endpoint) error {
 		res, status, err := p.tell(ctx, e, q.at(e), q, http.StatusOK)
 		if untold(status, err) {
 			return nil
 		}
-		if err == nil {
-			discard(res)
-			has = true
+		if err != nil {
+			return err
 		}
-		return err
+		discard(res)
+		has = says(res, d) || res.Header.Get(digestHeader) == "" && res.ContentLength == size && !strings.HasPrefix(res.Header.Get("Content-Type"), "text/html")
+		return nil
 	})
 	return has, err
+}
+
+// says whether an answer names a digest.
+func says(res *http.Response, d digest.Digest) bool {
+	return res.Header.Get(digestHeader) == d.String()
 }
 
 // Head returns what a repository has under a reference, "" if it has nothing there, or
@@ -130,6 +138,16 @@ func untold(status int, err error) bool {
 	return status == http.StatusNotFound || code == errs.Unsupported || code == errs.UpstreamDenied
 }
 
+// stored returns an error for an answer to the end of a push that does not say that it
+// is stored: 201 does, and so do 204, which is no page for people, and others that name
+// the digest.
+func (p *Pusher) stored(q *asked, res *http.Response, d digest.Digest) error {
+	if res.StatusCode == http.StatusCreated || res.StatusCode == http.StatusNoContent || says(res, d) {
+		return nil
+	}
+	return p.r.fail(q, res.Request.URL.Host, errs.UpstreamFailed, nil, "%d %s, without a word that it was stored", res.StatusCode, http.StatusText(res.StatusCode))
+}
+
 // PutManifest pushes a manifest under a tag or its own digest.
 func (p *Pusher) PutManifest(ctx context.Context, repo string, ref oci.Reference, m *oci.Manifest) error {
 	q := p.asked(http.MethodPut, repo, repo+"/manifests/"+ref.String(), "push of manifest "+repo+" "+ref.String())
@@ -140,6 +158,9 @@ func (p *Pusher) PutManifest(ctx context.Context, repo string, ref oci.Reference
 		asked := *q // whose body is another's of the next endpoint
 		res, _, err := p.send(ctx, e, q.at(e), &asked, new(atomic.Int64), http.StatusCreated, http.StatusOK, http.StatusAccepted)
 		if err != nil {
+			return err
+		}
+		if err := p.stored(q, res, m.Digest); err != nil {
 			return err
 		}
 		d, err := p.r.contentDigest(q, res)
@@ -291,7 +312,11 @@ func (u *push) end() *url.URL {
 
 // whole sends all of the blob at once.
 func (u *push) whole(ctx context.Context) (status int, err error) {
-	_, status, err = u.body(ctx, u.end(), u.ask(http.MethodPut), 0, u.Size, http.StatusCreated, http.StatusOK, http.StatusNoContent)
+	q := u.ask(http.MethodPut)
+	res, status, err := u.body(ctx, u.end(), q, 0, u.Size, http.StatusCreated, http.StatusOK, http.StatusNoContent)
+	if err == nil {
+		err = u.p.stored(q, res, u.Digest)
+	}
 	return status, err
 }
 
@@ -327,6 +352,7 @@ func (u *push) parts(ctx context.Context, chunk int64) (status int, err error) {
 	res, status, err := u.p.tell(ctx, u.e, u.end(), q, http.StatusCreated, http.StatusOK, http.StatusNoContent)
 	if err == nil {
 		discard(res)
+		err = u.p.stored(q, res, u.Digest)
 	}
 	return status, err
 }

@@ -53,13 +53,13 @@ func TestPush(t *testing.T) {
 			in(t, o, func(t *testing.T, w *world) {
 				p := w.connect(t, upstream.Host{Realms: []string{w.site.Realm}}, credential).Pusher(upstream.PushOptions{Header: http.Header{"X-Own": {"yes"}}})
 				b := blobPush(layer)
-				if has, err := p.HasBlob(t.Context(), "new", b.Digest); has || err != nil {
+				if has, err := p.HasBlob(t.Context(), "new", b.Digest, b.Size); has || err != nil {
 					t.Fatal(has, err)
 				}
 				if sent, err := p.PushBlob(t.Context(), "new", b); err != nil || sent != 5000 {
 					t.Fatal(sent, err)
 				}
-				if has, err := p.HasBlob(t.Context(), "new", b.Digest); !has || err != nil {
+				if has, err := p.HasBlob(t.Context(), "new", b.Digest, b.Size); !has || err != nil {
 					t.Fatal(has, err)
 				}
 				for _, ref := range []oci.Reference{{Digest: w.img.Digest}, tag} {
@@ -426,6 +426,65 @@ func TestPushOtherDigest(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestPushPages: a page for people, which has status 200 too, is not taken for a word that
+// something is there.
+func TestPushPages(t *testing.T) {
+	b := blobPush(content(100))
+	d := string(b.Digest)
+	tests := []struct {
+		name   string
+		status int
+		header http.Header
+		has    bool
+		stored bool
+	}{
+		{"page", 200, http.Header{"Content-Type": {"text/html; charset=utf-8"}, "Content-Length": {"40"}}, false, false},
+		{"page of the size", 200, http.Header{"Content-Type": {"text/html"}, "Content-Length": {"100"}}, false, false},
+		{"accepted page", 202, http.Header{"Content-Type": {"text/html"}}, false, false},
+		{"digest", 200, http.Header{"Docker-Content-Digest": {d}, "Content-Length": {"100"}}, true, true},
+		{"digest alone", 200, http.Header{"Docker-Content-Digest": {d}}, true, true},
+		{"another digest", 200, http.Header{"Docker-Content-Digest": {string(digest.FromString("x"))}, "Content-Length": {"100"}}, false, false},
+		{"a store's answer", 200, http.Header{"Content-Type": {"binary/octet-stream"}, "Content-Length": {"100"}}, true, false},
+		{"another size", 200, http.Header{"Content-Type": {"binary/octet-stream"}, "Content-Length": {"101"}}, false, false},
+		{"nothing said", 200, http.Header{}, false, false},
+		{"created", 201, http.Header{}, false, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in(t, upstreamtest.Options{Pushes: &upstreamtest.Pushes{}}, func(t *testing.T, w *world) {
+				p := w.connect(t, upstream.Host{}, nil).Pusher(upstream.PushOptions{Chunk: 60})
+				if tt.status == 200 {
+					w.reg.Script(upstreamtest.Fault{Method: "HEAD", Status: 200, Header: tt.header})
+					if has, err := p.HasBlob(t.Context(), "new", b.Digest, b.Size); has != tt.has || err != nil {
+						t.Errorf("has it: %t, %v", has, err)
+					}
+				}
+				header := tt.header.Clone()
+				header.Del("Content-Length")
+				w.reg.Script(upstreamtest.Fault{Method: "PUT", Status: tt.status, Header: header})
+				m := &oci.Manifest{Raw: content(100), Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: b.Digest}}
+				err := p.PutManifest(t.Context(), "new", tag, m)
+				if (err == nil) != tt.stored || err != nil && errs.CodeOf(err) != errs.UpstreamFailed {
+					t.Errorf("manifest: %v", err)
+				}
+				for _, size := range []int{100, 60} { // in parts, and whole
+					other := blobPush(content(size))
+					if header.Get("Docker-Content-Digest") == d {
+						header = http.Header{"Docker-Content-Digest": {string(other.Digest)}}
+						w.reg.Script(upstreamtest.Fault{Method: "PUT", Status: tt.status, Header: header})
+					}
+					if tt.status != 202 {
+						_, err = p.PushBlob(t.Context(), "new", other)
+					}
+					if (err == nil) != tt.stored || err != nil && errs.CodeOf(err) != errs.UpstreamFailed {
+						t.Errorf("blob of %d: %v", size, err)
+					}
+				}
+			})
+		})
+	}
 }
 
 // FuzzPush has a registry write anything into the headers of an upload: no panic, no
