@@ -32,9 +32,18 @@ type copying struct {
 	sent int64
 }
 
-// run brings the image to the destination: blobs, then children, then the manifest.
-// Errors: errStale, errs.BlobUnknown for what is missing here, and upstream's.
-func (k *copying) run(ctx context.Context) error {
+// run brings the image to the destination: blobs, then children, then the manifest,
+// which goes on until put ends, even if ctx does: nobody knows what becomes of one that
+// is left. Copies under one name wait for each other. Errors: errStale,
+// errs.BlobUnknown for what is missing here, and upstream's.
+func (k *copying) run(ctx, put context.Context) error {
+	// The queue has one copy under a name, but not the one that was on its way when the
+	// tag was deleted, if it was pushed anew.
+	leave, err := k.d.turn(ctx, k.d.name(k.c.Repository)+":"+k.c.Name)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := k.current(ctx); err != nil {
 		return err
 	}
@@ -66,7 +75,7 @@ func (k *copying) run(ctx context.Context) error {
 	if err := k.current(ctx); err != nil {
 		return err
 	}
-	return k.d.Push.PutManifest(ctx, k.d.name(k.c.Repository), ref, m)
+	return k.d.Push.PutManifest(put, k.d.name(k.c.Repository), ref, m)
 }
 
 // current returns errStale if the tag is not the image's any more.
@@ -172,7 +181,7 @@ func (k *copying) blob(ctx context.Context, x oci.Edge) error {
 	return nil
 }
 
-// turn waits until nobody else brings the same blob to the same place.
+// turn waits until nobody else of this process brings the same to the same place.
 func (d *destination) turn(ctx context.Context, what string) (leave func(), err error) {
 	for {
 		d.mu.Lock()

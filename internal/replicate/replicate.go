@@ -9,7 +9,9 @@
 //   - Only what the repository may serve is sent: naming a digest in a manifest sends
 //     nobody's bytes anywhere.
 //   - Under one name at a destination one copy is made at a time, and what the tag is
-//     here is looked at before: the newest is copied last.
+//     here is looked at before: the newest is copied last. Where several processes share
+//     the database, that is not so of a tag that is deleted and pushed again while its
+//     old image's manifest is being sent.
 //   - Destinations do not wait for each other. One that is away is asked by one copy at a
 //     time, at growing pauses; one that says when it wants to be asked again is not asked
 //     before.
@@ -152,7 +154,7 @@ type destination struct {
 	until   time.Time // it is left alone
 	probing bool      // one copy asks it again
 
-	uploads map[string]chan struct{} // by repository and digest; closed at the end
+	uploads map[string]chan struct{} // by repository and tag or digest; closed at the end
 }
 
 // name is a repository's name there.
@@ -281,7 +283,7 @@ func (r *Replicator) copy(ctx context.Context, d *destination, c meta.Copy) {
 	var beats sync.WaitGroup
 	beats.Go(func() { r.beat(within, cancel, c) })
 	k := &copying{r: r, d: d, c: c, seen: map[string]bool{}}
-	err := k.run(within)
+	err := k.run(within, ctx)
 	if cause := context.Cause(within); cause == errLost {
 		err = cause
 	}

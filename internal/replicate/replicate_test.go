@@ -193,6 +193,33 @@ func TestTagMoves(t *testing.T) {
 	})
 }
 
+// TestTagComesBack: a tag that is deleted and pushed anew while its old image's manifest
+// is under way is the new one's in the end.
+func TestTagComesBack(t *testing.T) {
+	for _, delay := range []time.Duration{15 * time.Second, 2 * time.Minute} {
+		in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
+			w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+			w.east.Script(upstreamtest.Fault{Method: "PUT", Path: "/manifests/", Times: 1, Delay: delay})
+			a, b := upstreamtest.NewImage(1, 10), upstreamtest.NewImage(2, 10)
+			w.push("app", a, "v1")
+			<-time.After(3 * time.Second)
+			_, err := w.db.DeleteTag(t.Context(), "app", "v1", time.Now())
+			w.must(err)
+			w.push("app", b, "v1")
+			w.until("the new one", func() bool { return w.status("app", b) == "east COMPLETE" })
+			var put []int
+			for _, q := range w.east.Log() {
+				if q.Method == "PUT" && strings.Contains(q.Path, "/manifests/") {
+					put = append(put, q.Status)
+				}
+			}
+			if got := w.east.Tagged("app", "v1"); got != b.Digest || !slices.Equal(put, []int{201, 201}) {
+				t.Errorf("%s: the tag is the old image's: %t; answers: %v", delay, got == a.Digest, put)
+			}
+		})
+	}
+}
+
 // TestAway: a destination that is away is asked now and then, by one copy, and costs the
 // other nothing; when it is back, everything goes there at once.
 func TestAway(t *testing.T) {
