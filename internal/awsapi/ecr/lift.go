@@ -3,9 +3,11 @@ package ecr
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -72,6 +74,11 @@ func (l *lifted) read(quoted []byte) error {
 		if err := json.Unmarshal(quoted, &l.value); err != nil {
 			return wrongType(l.member, "a string")
 		}
+		// Half of a character decodes to this one, and another text would be stored.
+		const replaced = "\ufffd"
+		if n := strings.Count(l.value, replaced); n > 0 && n > bytes.Count(bytes.ToLower(quoted), []byte(`\ufffd`))+bytes.Count(quoted, []byte(replaced)) {
+			return wrongType(l.member, "text: it has half of a character")
+		}
 		return nil
 	}
 	raw := quoted[1 : len(quoted)-1]
@@ -111,12 +118,25 @@ func find(body []byte, member string) (start, end, n int) {
 				key = body[from-1 : to+1]
 				continue
 			}
-			if name := ""; json.Unmarshal(key, &name) == nil && name == member {
+			if named(key, member) {
 				start, end, n = from, to, n+1
 			}
 		}
 	}
 	return start, end, n
+}
+
+// named says whether a member's name, in its quotes, is member. Few have escapes in it.
+func named(key []byte, member string) bool {
+	if bytes.IndexByte(key, '\\') < 0 {
+		return string(key[1:len(key)-1]) == member
+	}
+	const most = len(`\u0061`) // of a character
+	if len(key) > 2+most*len(member) {
+		return false
+	}
+	name := ""
+	return json.Unmarshal(key, &name) == nil && name == member
 }
 
 // quote returns where the string ends that text begins within, len(text) if it does not.
@@ -147,15 +167,11 @@ func unescape(text []byte) ([]byte, bool) {
 	for i := out; i < len(text); i++ {
 		c := text[i]
 		if c == '\\' {
-			n := 2
-			if i+1 < len(text) && text[i+1] == 'u' {
-				n = 6
-			}
-			var s string
-			if i+n > len(text) || json.Unmarshal([]byte(`"`+string(text[i:i+n])+`"`), &s) != nil || len(s) != 1 {
+			n := 0
+			if c, n = escaped(text[i+1:]); n == 0 {
 				return nil, false
 			}
-			if c, i = s[0], i+n-1; c == '\n' || c == '\r' {
+			if i += n; c == '\n' || c == '\r' {
 				continue
 			}
 		}
@@ -163,6 +179,25 @@ func unescape(text []byte) ([]byte, bool) {
 		out++
 	}
 	return text[:out], true
+}
+
+// escaped returns the character that an escape stands for and how long it is after its
+// backslash, 0 for one that is in no base64.
+func escaped(text []byte) (c byte, n int) {
+	switch {
+	case len(text) > 0 && text[0] == '/':
+		return '/', 1
+	case len(text) > 0 && text[0] == 'n':
+		return '\n', 1
+	case len(text) > 0 && text[0] == 'r':
+		return '\r', 1
+	case len(text) > 4 && text[0] == 'u' && text[1] == '0' && text[2] == '0':
+		var one [1]byte
+		if _, err := hex.Decode(one[:], text[3:5]); err == nil {
+			return one[0], 5
+		}
+	}
+	return 0, 0
 }
 
 // decode decodes base64 without line breaks in its place, block by block.
