@@ -9,7 +9,6 @@ import (
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/meta"
-	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -230,7 +229,7 @@ func quoted(id ImageID) string {
 // image adds what only the manifest itself tells, which most need not be read for.
 func (r *Registry) image(ctx context.Context, repo string, m meta.Image) (Image, error) {
 	image := Image{Image: m, ArtifactType: m.ConfigType}
-	if m.ConfigType != emptyConfig && m.MediaType != oci.MediaTypeArtifact {
+	if m.ConfigType != emptyConfig && m.ConfigType != "" { // an index and an artifact have none
 		return image, nil
 	}
 	manifest, err := r.db.Manifest(ctx, repo, m.Digest)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
@@ -33,14 +34,18 @@ type FetchedImage struct {
 // Errors: errs.Denied, Unauthenticated, NameInvalid, RepoUnknown; errs.LimitExceeded for
 // more bytes than an answer can have; errs.UpstreamDenied if the rule's credential cannot be
 // read; of one image, in its place: Manifest's, TagInvalid, DigestInvalid, ParamInvalid (an
-// ID that is empty).
-func (r *Registry) FetchImages(ctx context.Context, c iam.Caller, repo string, ids []ImageID) ([]FetchedImage, error) {
+// ID that is empty), UpstreamTimeout for what has not come when within is over: that goes on
+// coming, for whoever asks again.
+func (r *Registry) FetchImages(ctx context.Context, c iam.Caller, repo string, ids []ImageID, within time.Duration) ([]FetchedImage, error) {
 	s, err := r.find(ctx, c, iam.BatchGetImage, repo)
 	if err != nil {
 		return nil, r.asked(repo, err)
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	late := errs.New(errs.UpstreamTimeout, "it has not come within %s, with the images that were asked for before it; ask for it again", within)
+	timed, cancel := context.WithTimeoutCause(ctx, within, late)
+	defer cancel()
 	images := make([]FetchedImage, len(ids))
 	var (
 		bytes   atomic.Int64 // of all manifests so far
@@ -50,7 +55,10 @@ func (r *Registry) FetchImages(ctx context.Context, c iam.Caller, repo string, i
 	for range min(fetchers, len(ids)) {
 		workers.Go(func() {
 			for i := range work {
-				m, err := r.fetchImage(ctx, c, s, ids[i])
+				m, err := r.fetchImage(timed, c, s, ids[i])
+				if err != nil && context.Cause(timed) == error(late) {
+					err = late
+				}
 				images[i] = FetchedImage{ids[i], err, m}
 				switch {
 				case err != nil && ofAll(err):
@@ -64,7 +72,8 @@ func (r *Registry) FetchImages(ctx context.Context, c iam.Caller, repo string, i
 	for i := range ids {
 		select {
 		case work <- i:
-		case <-ctx.Done():
+		case <-timed.Done():
+			images[i] = FetchedImage{ID: ids[i], Err: late}
 		}
 	}
 	close(work)

@@ -27,11 +27,7 @@ const (
 // does not begin where the upload ends, errs.SizeInvalid for one of another length than it
 // says, errs.LimitExceeded for one more than MaxParts, errs.StorageFull.
 func (r *Registry) AppendLayerPart(ctx context.Context, c iam.Caller, repo, id string, p Part) (Upload, error) {
-	row, err := r.target(ctx, c, iam.UploadLayerPart, repo, false)
-	if err != nil {
-		return Upload{}, err
-	}
-	s, err := r.openUpload(ctx, row.Name, id)
+	s, err := r.openUpload(ctx, c, iam.UploadLayerPart, repo, id)
 	if err != nil {
 		return Upload{}, err
 	}
@@ -73,11 +69,7 @@ func (s *session) count(ctx context.Context, p Part) error {
 // to it, errs.UploadEmpty, errs.PartTooSmall, errs.DigestInvalid, errs.DigestMismatch,
 // errs.BlobExists.
 func (r *Registry) FinishLayer(ctx context.Context, c iam.Caller, repo, id string, d digest.Digest) error {
-	row, err := r.target(ctx, c, iam.CompleteLayerUpload, repo, false)
-	if err != nil {
-		return err
-	}
-	s, err := r.openUpload(ctx, row.Name, id)
+	s, err := r.openUpload(ctx, c, iam.CompleteLayerUpload, repo, id)
 	if err != nil {
 		return err
 	}
@@ -90,10 +82,10 @@ func (r *Registry) FinishLayer(ctx context.Context, c iam.Caller, repo, id strin
 		err = s.verify(ctx, d, s.state())
 	}
 	if err == nil {
-		err = r.already(ctx, row.Name, s, d)
+		err = r.already(ctx, s, d)
 	}
 	if err == nil {
-		err = r.commit(ctx, row.Name, s.file)
+		err = r.asked(repo, r.commit(ctx, s.row.Repository, s.file))
 	}
 	if err == nil {
 		return nil
@@ -102,7 +94,8 @@ func (r *Registry) FinishLayer(ctx context.Context, c iam.Caller, repo, id strin
 }
 
 // already ends an upload of a blob that its repository has, with errs.BlobExists.
-func (r *Registry) already(ctx context.Context, repo string, s *session, d digest.Digest) error {
+func (r *Registry) already(ctx context.Context, s *session, d digest.Digest) error {
+	repo := s.row.Repository
 	b, err := r.db.Blob(ctx, repo, d)
 	if err != nil || !b.Held || !b.Linked {
 		return err

@@ -151,7 +151,7 @@ func (r *Registry) PutManifest(ctx context.Context, c iam.Caller, repo string, p
 		err = errs.New(errs.ImageExists, "Image with digest '%s' and tag '%s' already exists in the repository with name '%s' in registry with id '%s'", m.Digest, tag, repo, r.id)
 	}
 	if err != nil {
-		return Pushed{}, err
+		return Pushed{}, r.asked(repo, err)
 	}
 	r.pushed(row.Name, m, edges, tags)
 	pushed := Pushed{Digest: m.Digest, MediaType: m.MediaType, Tags: tags}

@@ -110,6 +110,8 @@ func call(t *testing.T, method reflect.Value, caller iam.Caller, repo string) er
 			args = append(args, reflect.ValueOf(oci.Reference{Tag: "v1"}))
 		case reflect.TypeFor[digest.Digest]():
 			args = append(args, reflect.ValueOf(digest.FromString("x")))
+		case reflect.TypeFor[time.Duration]():
+			args = append(args, reflect.ValueOf(time.Minute))
 		case reflect.TypeFor[string]():
 			args = append(args, reflect.ValueOf(repo))
 		case reflect.TypeFor[registry.NewRepository]():

@@ -210,8 +210,11 @@ func (r *Registry) DeleteImages(ctx context.Context, c iam.Caller, repo string, 
 				deleted = append(deleted, gone...)
 			case code == errs.ImageReferenced:
 				referenced = append(referenced, ImageFailure{id, err})
-			case code == errs.Internal, code == errs.StorageFull, code == errs.RepoUnknown:
+			case ofAll(err):
 				return nil, nil, r.asked(repo, err)
+			case code == errs.ManifestUnknown && slices.ContainsFunc(deleted, func(gone ImageID) bool {
+				return (id.Digest == "" || id.Digest == gone.Digest) && (id.Tag == "" || id.Tag == gone.Tag)
+			}): // it went by another of its names
 			default:
 				failures = append(failures, ImageFailure{id, err})
 			}

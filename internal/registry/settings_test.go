@@ -156,6 +156,10 @@ func TestChanges(t *testing.T) {
 	moved.StorageClass = "ARCHIVE"
 	back := with(registry.Moving, "")
 	back.StorageClass = "STANDARD"
+	about := registry.ImageChange{Repository: "team/app", Digest: o, MediaType: oci.MediaTypeIndex, ArtifactType: "a/b"}
+	aboutPushed, aboutMoved := about, about
+	aboutPushed.Action, aboutPushed.Referrer = registry.Pushing, true
+	aboutMoved.Action, aboutMoved.StorageClass = registry.Moving, "ARCHIVE"
 	for _, tt := range []struct {
 		name string
 		do   func() error
@@ -164,9 +168,14 @@ func TestChanges(t *testing.T) {
 	}{
 		{"push", func() error { return push(raw, oci.Reference{Tag: "v1"}, "v2") }, false, []registry.ImageChange{with(registry.Pushing, "v1"), with(registry.Pushing, "v2")}},
 		{"push of a tag that is immutable", func() error { return push(other, oci.Reference{Tag: "v1"}) }, true, nil},
-		{"push of a referrer", func() error { return push(other, oci.Reference{Digest: o}) }, false, []registry.ImageChange{
-			{Action: registry.Pushing, Repository: "team/app", Digest: o, MediaType: oci.MediaTypeIndex, ArtifactType: "a/b", Referrer: true},
-		}},
+		{"push of a referrer", func() error { return push(other, oci.Reference{Digest: o}) }, false, []registry.ImageChange{aboutPushed}},
+		{"archive of the referrer", func() error {
+			m, err := reg.SetArchived(ctx, root, "team/app", registry.ImageID{Digest: o}, true)
+			if m.ArtifactType != "a/b" {
+				t.Errorf("it is described as %q", m.ArtifactType)
+			}
+			return err
+		}, false, []registry.ImageChange{aboutMoved}},
 		{"archive", func() error {
 			_, err := reg.SetArchived(ctx, root, "team/app", registry.ImageID{Tag: "v1"}, true)
 			return err

@@ -73,7 +73,7 @@ func (r *Registry) StartUpload(ctx context.Context, c iam.Caller, repo string, a
 	}
 	now := time.Now()
 	u := meta.Upload{ID: newUploadID(), Repository: row.Name, Algorithm: algorithm, Started: now, Updated: now}
-	return Upload{ID: u.ID}, r.db.PutUpload(ctx, u)
+	return Upload{ID: u.ID}, r.asked(repo, r.db.PutUpload(ctx, u))
 }
 
 // newUploadID returns a random UUID: ECR's upload IDs have this form.
@@ -115,11 +115,7 @@ func (r *Registry) CancelUpload(ctx context.Context, c iam.Caller, repo, id stri
 // errs.RangeInvalid for a part that does not begin where the upload ends,
 // errs.SizeInvalid for one of another length than it says, errs.StorageFull.
 func (r *Registry) AppendUpload(ctx context.Context, c iam.Caller, repo, id string, p Part) (Upload, error) {
-	row, err := r.target(ctx, c, iam.UploadLayerPart, repo, false)
-	if err != nil {
-		return Upload{}, err
-	}
-	s, err := r.openUpload(ctx, row.Name, id)
+	s, err := r.openUpload(ctx, c, iam.UploadLayerPart, repo, id)
 	if err != nil {
 		return Upload{}, err
 	}
@@ -134,11 +130,7 @@ func (r *Registry) AppendUpload(ctx context.Context, c iam.Caller, repo, id stri
 // repository. If the bytes do not have the digest, the last part is left out again.
 // Errors: as AppendUpload, and errs.DigestMismatch.
 func (r *Registry) FinishUpload(ctx context.Context, c iam.Caller, repo, id string, d digest.Digest, p Part) (Upload, error) {
-	row, err := r.target(ctx, c, iam.CompleteLayerUpload, repo, false)
-	if err != nil {
-		return Upload{}, err
-	}
-	s, err := r.openUpload(ctx, row.Name, id)
+	s, err := r.openUpload(ctx, c, iam.CompleteLayerUpload, repo, id)
 	if err != nil {
 		return Upload{}, err
 	}
@@ -147,7 +139,7 @@ func (r *Registry) FinishUpload(ctx context.Context, c iam.Caller, repo, id stri
 		err = s.verify(ctx, d, before)
 	}
 	if err == nil {
-		err = r.commit(ctx, row.Name, s.file)
+		err = r.asked(repo, r.commit(ctx, s.row.Repository, s.file))
 	}
 	if err == nil {
 		return Upload{id, s.row.Size}, nil
@@ -177,15 +169,22 @@ type session struct {
 	every int64 // registry.Options.SaveEvery
 }
 
-func (r *Registry) openUpload(ctx context.Context, repo, id string) (*session, error) {
+// openUpload opens an upload for an action of c's. Errors: as Upload, errs.UploadInvalid
+// while another request writes to it.
+func (r *Registry) openUpload(ctx context.Context, c iam.Caller, action, repo, id string) (*session, error) {
+	row, err := r.target(ctx, c, action, repo, false)
+	if err != nil {
+		return nil, err
+	}
+	repo = row.Name
 	s := &session{db: r.db, every: r.saveEvery}
 	// An ID that is no row's must not become a file's name.
 	if _, err := r.db.Upload(ctx, repo, id); err != nil {
 		return nil, err
 	}
-	var err error
 	s.file, err = r.uploads.Open(id, func() (blob.UploadState, error) {
-		s.row, err = r.db.Upload(ctx, repo, id)
+		row, err := r.db.Upload(ctx, repo, id)
+		s.row = row
 		return s.state(), err
 	})
 	if err != nil {

@@ -3,6 +3,8 @@ package rule
 import (
 	"slices"
 	"strings"
+
+	"github.com/weir-registry/weir/internal/iam"
 )
 
 // Settings are what the registry's API sets for all repositories at once, as far as it
@@ -88,21 +90,8 @@ func often(frequency string) int {
 // ScanningMatch says whether a filter matches a repository's name: with *, which stands
 // for any characters, the whole name, else any part of it.
 func ScanningMatch(filter, repo string) bool {
-	parts := strings.Split(filter, "*")
-	if len(parts) == 1 {
+	if !strings.Contains(filter, "*") {
 		return strings.Contains(repo, filter)
 	}
-	rest, ok := strings.CutPrefix(repo, parts[0])
-	if !ok {
-		return false
-	}
-	last := len(parts) - 1
-	for _, part := range parts[1:last] {
-		i := strings.Index(rest, part)
-		if i < 0 {
-			return false
-		}
-		rest = rest[i+len(part):]
-	}
-	return strings.HasSuffix(rest, parts[last])
+	return iam.Match(filter, repo) // its other wildcard is in no filter
 }

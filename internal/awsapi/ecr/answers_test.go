@@ -30,6 +30,7 @@ var meaningful = map[string]map[string]any{
 
 	"DescribeImageSigningStatus": {"imageId": map[string]any{"imageTag": "v1"}},
 	"StartImageScan":             {"imageId": map[string]any{"imageTag": "v1"}},
+	"UpdateImageStorageClass":    {"imageId": map[string]any{"imageTag": "v1"}},
 	"SetRepositoryPolicy":        {"policyText": anyone},
 	"PutRegistryPolicy":          {"policyText": anyone},
 
@@ -152,5 +153,31 @@ templates: [{prefix: declared, applied_for: [CREATE_ON_PUSH]}]
 		if exception, _ := failure(t, body); status != 400 || exception != tt.exception {
 			t.Errorf("%s %s: %d %s, want %s", tt.op, tt.in, status, body, tt.exception)
 		}
+	}
+}
+
+// TestMalformedImage: every operation that is about one image says the same of a digest
+// that is none, and of no name at all.
+func TestMalformedImage(t *testing.T) {
+	m, s := readModel(t), start(t, ecr.Options{}, nil)
+	s.own(t, "team/app")
+	n := 0
+	for _, op := range slices.Sorted(maps.Keys(m.Operations)) {
+		if _, about := m.Shapes[m.Operations[op].Input.Shape].Members["imageId"]; !about {
+			continue
+		}
+		n++
+		for id, want := range map[string]string{
+			`{"imageDigest":"x"}`: "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'",
+			`{}`:                  "Invalid request parameters: both tag and digest cannot be null",
+		} {
+			status, body := s.call(t, op, `{"repositoryName":"team/app","targetStorageClass":"ARCHIVE","imageId":`+id+`}`)
+			if exception, message := failure(t, body); status != 400 || exception != m.invalid(op) || message != want {
+				t.Errorf("%s %s: %d %s", op, id, status, body)
+			}
+		}
+	}
+	if n < 4 {
+		t.Errorf("%d operations are about one image", n)
 	}
 }

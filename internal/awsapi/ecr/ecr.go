@@ -14,6 +14,7 @@
 package ecr
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,6 +44,10 @@ type Options struct {
 	Host     string // what repositoryUri begins with; "": the ECR-shaped name
 	PageKey  []byte // 32 bytes, for paging tokens
 	Strict   bool   // every limit of ECR's, also those that weir has no need of
+
+	// Fetch is how long BatchGetImage may ask upstreams, so that it answers before the
+	// minute after which clients give up; 0: 45 s
+	Fetch time.Duration
 }
 
 // Service returns ECR's operations.
@@ -84,7 +89,7 @@ type images interface {
 	Preview(ctx context.Context, c iam.Caller, repo string, q registry.PreviewQuery) (p registry.Preview, results []registry.PreviewResult, next digest.Digest, err error)
 	SetArchived(ctx context.Context, c iam.Caller, repo string, id registry.ImageID, archived bool) (registry.Image, error)
 	PutManifest(ctx context.Context, c iam.Caller, repo string, p registry.ManifestPush) (registry.Pushed, error)
-	FetchImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID) ([]registry.FetchedImage, error)
+	FetchImages(ctx context.Context, c iam.Caller, repo string, ids []registry.ImageID, within time.Duration) ([]registry.FetchedImage, error)
 	Layers(ctx context.Context, c iam.Caller, repo string, digests []string) ([]*registry.Layer, error)
 	FetchLayer(ctx context.Context, c iam.Caller, repo string, d digest.Digest) error
 	StartUpload(ctx context.Context, c iam.Caller, repo string, algorithm digest.Algorithm) (registry.Upload, error)
@@ -136,10 +141,11 @@ type service struct {
 	id, region string
 	host       string
 	pages      awsapi.Pages
+	fetch      time.Duration
 }
 
 func newService(o Options, i images, r rules, t tokens) awsapi.Service {
-	s := &service{images: i, rules: r, tokens: t, id: o.ID, region: o.Region, host: o.Host, pages: awsapi.NewPages(o.PageKey)}
+	s := &service{images: i, rules: r, tokens: t, id: o.ID, region: o.Region, host: o.Host, pages: awsapi.NewPages(o.PageKey), fetch: cmp.Or(o.Fetch, 45*time.Second)}
 	if s.host == "" {
 		s.host = s.shapedHost(s.id)
 	}
@@ -213,8 +219,8 @@ func (s *service) built() map[string]handler {
 		"GetDownloadUrlForLayer": handle(s.downloadURL, layerFailures),
 
 		"InitiateLayerUpload": handle(s.initiateUpload, nil),
-		"UploadLayerPart":     handleLong("layerPartBlob", s.uploadPart, nil),
-		"CompleteLayerUpload": handle(s.completeUpload, nil),
+		"UploadLayerPart":     handleLong("layerPartBlob", s.uploadPart, uploadFailures),
+		"CompleteLayerUpload": handle(s.completeUpload, uploadFailures),
 
 		"CreatePullThroughCacheRule":    handle(s.createRule, ruleFailures),
 		"DescribePullThroughCacheRules": handle(s.describeRules, ruleFailures),
@@ -304,7 +310,7 @@ func (op operation) failed(err error, failures map[errs.Code]string) error {
 		return err
 	}
 	name := awsapi.NameOf(err)
-	if own := failures[code]; own != "" && slices.Contains(op.errors, own) {
+	if own := failures[code]; own != "" && (slices.Contains(op.errors, own) || slices.Contains(always, own)) {
 		name = own
 	} else if !slices.Contains(op.errors, name) && !slices.Contains(always, name) {
 		name = op.invalid()

@@ -67,7 +67,7 @@ func (s *service) getImages(ctx context.Context, c *awsapi.Call, in BatchGetImag
 			ids = append(ids, id)
 		}
 	}
-	images, err := s.images.FetchImages(ctx, c.Caller, in.RepositoryName, ids)
+	images, err := s.images.FetchImages(ctx, c.Caller, in.RepositoryName, ids, s.fetch)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,11 @@ var layerFailures = map[errs.Code]string{
 	errs.UpstreamRateLimited: unfetchable,
 }
 
+// uploadFailures are the names that failures with uploads have. While another request
+// writes to one, as the first try of a part does whose client gave it up, a client is to
+// come again: SDKs do that by themselves.
+var uploadFailures = map[errs.Code]string{errs.UploadInvalid: "ThrottlingException"}
+
 const unfetchable = "UnableToGetUpstreamLayerException"
 
 // downloadURL has a layer at hand, a rule's on its way in, and tells where it is.
@@ -60,7 +65,7 @@ func (s *service) uploadPart(ctx context.Context, c *awsapi.Call, in UploadLayer
 		Body: bytes.NewReader(l.data), Start: *in.PartFirstByte, End: *in.PartLastByte, Length: int64(len(l.data)),
 	})
 	switch errs.CodeOf(err) {
-	case errs.RangeInvalid, errs.SizeInvalid, errs.UploadInvalid:
+	case errs.RangeInvalid, errs.SizeInvalid:
 		members := map[string]any{"registryId": s.id, "repositoryName": in.RepositoryName, "uploadId": in.UploadId}
 		if u.Size > 0 { // else there is no last byte
 			members["lastValidByteReceived"] = u.Size - 1

@@ -3,6 +3,7 @@ package ecr_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -140,4 +141,26 @@ func TestLayerUpload(t *testing.T) {
 	two := []string{string(d), string(digest.FromString("x"))}
 	_, err = client.CompleteLayerUpload(t.Context(), &sdk.CompleteLayerUploadInput{RepositoryName: aws.String("team/app"), UploadId: id, LayerDigests: two})
 	wantWords(t, "two digests", err, "InvalidParameterException", "one digest")
+}
+
+// TestSamePart: a part that a client sends again while its first try is still on its way
+// comes to the same.
+func TestSamePart(t *testing.T) {
+	s := start(t, ecr.Options{}, nil)
+	s.own(t, "team/app")
+	client := s.client(func(o *sdk.Options) { o.RetryMaxAttempts = 10 })
+	id := begin(t, client, "team/app")
+	part := make([]byte, 10<<20)
+	var sending sync.WaitGroup
+	for range 3 {
+		sending.Go(func() {
+			if _, err := send(t, client, "team/app", id, 0, part); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	sending.Wait()
+	if err := complete(t, client, "team/app", id, string(part)); err != nil {
+		t.Error(err)
+	}
 }

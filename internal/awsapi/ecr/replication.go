@@ -3,10 +3,7 @@ package ecr
 import (
 	"context"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/weir-registry/weir/internal/awsapi"
-	"github.com/weir-registry/weir/internal/registry"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -53,11 +50,11 @@ func (s *service) putReplication(ctx context.Context, c *awsapi.Call, in PutRepl
 }
 
 func (s *service) describeReplication(ctx context.Context, c *awsapi.Call, in DescribeImageReplicationStatusRequest) (*DescribeImageReplicationStatusResponse, error) {
-	c.About(in.RepositoryName, in.ImageId.ImageTag)
-	if err := s.elsewhere(in.RepositoryName, in.RegistryId); err != nil {
+	id, err := s.imageID(c, in.RepositoryName, in.RegistryId, in.ImageId)
+	if err != nil {
 		return nil, err
 	}
-	all, err := s.images.ReplicationStatus(ctx, c.Caller, in.RepositoryName, registry.ImageID{Digest: digest.Digest(in.ImageId.ImageDigest), Tag: in.ImageId.ImageTag})
+	all, err := s.images.ReplicationStatus(ctx, c.Caller, in.RepositoryName, id)
 	if err != nil {
 		return nil, err
 	}

@@ -155,7 +155,7 @@ func (s *script) PutManifest(context.Context, iam.Caller, string, registry.Manif
 	return registry.Pushed{}, s.err
 }
 
-func (s *script) FetchImages(context.Context, iam.Caller, string, []registry.ImageID) ([]registry.FetchedImage, error) {
+func (s *script) FetchImages(context.Context, iam.Caller, string, []registry.ImageID, time.Duration) ([]registry.FetchedImage, error) {
 	return nil, s.err
 }
 

@@ -108,13 +108,13 @@ func start(t *testing.T, o ecr.Options, service func(ecr.Options) awsapi.Service
 }
 
 // client is the SDK's.
-func (s *server) client() *sdk.Client {
+func (s *server) client(change ...func(*sdk.Options)) *sdk.Client {
 	return sdk.New(sdk.Options{
 		BaseEndpoint: aws.String(s.URL), Region: "us-east-1", RetryMaxAttempts: 1, HTTPClient: s.Client(),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: s.key, SecretAccessKey: s.secret}, nil
 		}),
-	})
+	}, change...)
 }
 
 // call calls an operation with a body as it is, and returns what comes back.
