@@ -59,8 +59,9 @@ func (db *DB) stillThere(ctx context.Context, repo string, d digest.Digest) erro
 // PutManifest stores a manifest and what it names in a repository, which is made if
 // it is not there. A manifest that is there already stays as it is, its media type
 // too. With a tag, the tag is m's from now on: checked at at, not orphaned, and moved,
-// with a row of its history, if it was another's or not there. Whoever calls has
-// verified that the bytes have the digest.
+// with a row of its history, if it was another's or not there. An archived manifest comes
+// out of the archive if the tag was another's; a tag that was not there does not become
+// its. Whoever calls has verified that the bytes have the digest.
 // Errors: errs.NameInvalid, errs.TagInvalid, errs.DigestInvalid, errs.ManifestTooLarge,
 // errs.TagImmutable for a tag that is another's and immutable in the repository.
 func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, tag string, at time.Time) (moved bool, err error) {
@@ -86,7 +87,7 @@ func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e o
 			if err := t.mayBe(ctx, row, tag, m.Digest); err != nil {
 				return err
 			}
-			if moved, err = t.moveTag(ctx, repo, tag, m.Digest, at); err != nil {
+			if moved, err = t.pullTag(ctx, row, tag, m.Digest, at); err != nil {
 				return err
 			}
 		}
@@ -96,6 +97,31 @@ func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e o
 		return false, fmt.Errorf("put manifest %s@%s: %w", repo, m.Digest, err)
 	}
 	return moved, nil
+}
+
+// pullTag makes the tag d's, as an upstream says that it is. No archived image has it then
+// that it did not have when it was archived: such a tag is not checked, and would be that
+// for ever.
+func (t *tx) pullTag(ctx context.Context, repo Repository, tag string, d digest.Digest, at time.Time) (moved bool, err error) {
+	if repo.Archives {
+		s, err := t.storage(ctx, repo.Name, d)
+		if err != nil {
+			return false, err
+		}
+		if s.Archived {
+			old, err := t.tag(ctx, repo.Name, tag)
+			if errs.CodeOf(err) == errs.ManifestUnknown {
+				return false, nil
+			}
+			if err == nil && old.Digest != d {
+				err = t.moveImage(ctx, repo.Name, d, false, at)
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+	}
+	return t.moveTag(ctx, repo.Name, tag, d, at)
 }
 
 func checkPut(repo string, m *oci.Manifest, e oci.Edges, tags []string) error {

@@ -48,8 +48,8 @@ func (r *Registry) SetArchived(ctx context.Context, c iam.Caller, repo string, i
 	return image, err
 }
 
-// outside returns errs.ImageArchived for what is held in the archive. An archived tag of
-// the cache is not checked, and so not fetched again.
+// outside returns errs.ImageArchived for what is held in the archive. A tag of the cache that
+// was archived is not checked, and so not fetched again; meta lets none come to be one.
 func (r *Registry) outside(ctx context.Context, repo string, ref oci.Reference) error {
 	row, err := r.db.DescribeRepository(ctx, repo)
 	switch {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/weir-registry/weir/internal/upstream/upstreamtest"
 	"github.com/weir-registry/weir/internal/weirtest"
@@ -94,6 +95,38 @@ func TestArchivedPull(t *testing.T) {
 	if status, _ := fetched(s, "GET", manifests+string(img.Digest)); status != 200 {
 		t.Errorf("restored: %d", status)
 	}
+}
+
+// TestArchivedRollback: a tag that the upstream moves back to what is archived here is
+// served and checked as ever, and so is a tag that is seen first while that is archived.
+func TestArchivedRollback(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{})
+	a, b, c := upstreamtest.NewImage(1, 1000), upstreamtest.NewImage(2, 1000), upstreamtest.NewImage(3, 1000)
+	s := weirtest.Start(t, weirtest.Settings(up.Listen(t), "", ""))
+	get := func(what, tag string, want int, img upstreamtest.Image) {
+		t.Helper()
+		up.Push("app", tag, img)
+		if status, body := signedCall(t, s, "Weir_20261125.CheckNow", `{"repositoryName":"up/app","reference":"`+tag+`"}`); status != 200 {
+			t.Errorf("%s: check: %d %s", what, status, body)
+		}
+		status, body := fetched(s, "GET", "/v2/up/app/manifests/"+tag)
+		if status != want || want == 200 && digest.FromString(body) != img.Digest {
+			t.Errorf("%s: %d %s", what, status, body)
+		}
+	}
+	get("a", "latest", 200, a)
+	get("b", "latest", 200, b)
+	_, err := clientsOf(s).ecr.UpdateImageStorageClass(t.Context(), &ecr.UpdateImageStorageClassInput{
+		RepositoryName: aws.String("up/app"), ImageId: &types.ImageIdentifier{ImageDigest: aws.String(string(a.Digest))}, TargetStorageClass: types.TargetStorageClassArchive,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get("another tag, of what is archived", "new", 404, a)
+	get("that tag, of another", "new", 200, c)
+	get("a is archived", "latest", 200, b)
+	get("back to a", "latest", 200, a)
+	get("and on", "latest", 200, c)
 }
 
 // TestArchivedPush: a client that pushes what is archived finds it absent, pushes it, and
