@@ -107,11 +107,37 @@ func TestPrincipals(t *testing.T) {
 					case about:
 						wantReason = "statement P of the policy of repository team/app allows it"
 					}
+					if document := in(whose(effect, principal, "")); about && effect == "Allow" && !c.Root && !iam.MayGrant([]byte(document), c) {
+						t.Errorf("%s is said to grant nothing", document)
+					}
 					if d.Allowed != wantAllowed || !strings.HasPrefix(d.Reason(), wantReason) || d.Explicit != (about && effect == "Deny") {
 						t.Errorf("allowed %v because %q, want %v because %q", d.Allowed, d.Reason(), wantAllowed, wantReason)
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestMayGrant: what the words of a document rule out without parsing it.
+func TestMayGrant(t *testing.T) {
+	for _, tt := range []struct {
+		principal, more, who string
+		want                 bool
+	}{
+		{`{"AWS":"arn:aws:iam::123456789012:user/ann"}`, "", "ann", true},
+		{`{"AWS":"arn:aws:iam::123456789012:user/\u0061nn"}`, "", "ann", true},
+		{`"\u002a"`, "", "ann", true},
+		{`{"AWS":"arn:aws:iam::123456789012:user/ann"}`, "", "bob", false},
+		{`{"AWS":"arn:aws:iam::123456789012:user/anna"}`, "", "ann", false},
+		{`{"AWS":"arn:aws:iam::123456789012:root"}`, "", "ann", false},
+		{`{"AWS":"arn:aws:iam::123456789012:user/bob"}`, `,"Resource":"*"`, "ann", true}, // it is not looked what the * is
+		{`{"AWS":"arn:aws:iam::123456789012:user/bob"}`, `,"Resource":"` + arn + `*"`, "ann", false},
+		{`{"AWS":"arn:aws:iam::123456789012:user/nobody"}`, "", "nobody", false},
+	} {
+		document := in(whose("Allow", tt.principal, tt.more))
+		if got := iam.MayGrant([]byte(document), callers()[tt.who]); got != tt.want {
+			t.Errorf("%s, %s: %v, want %v", tt.who, document, got, tt.want)
 		}
 	}
 }
@@ -371,6 +397,9 @@ func FuzzResourcePolicy(f *testing.F) {
 				}
 				if d.Allowed && !c.Root && !strings.Contains(doc, "*") && !strings.Contains(doc, `\u`) && !strings.Contains(doc, "user/") {
 					t.Fatalf("%s is not named: %s", name, d.Reason())
+				}
+				if d.Allowed && !c.Root && !iam.MayGrant([]byte(doc), c) {
+					t.Fatalf("%s is said to be granted nothing: %s", name, d.Reason())
 				}
 				r.Registry = &never
 				if d := c.Decide(r); d.Allowed && !c.Root {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/registry"
@@ -138,5 +139,58 @@ func TestCatalogPages(t *testing.T) {
 				t.Errorf("pages of %d (-want +got):\n%s", limit, diff)
 			}
 		}
+	}
+}
+
+// TestCatalogCost: of a repository that a caller may not see the policy is not parsed,
+// unless it may be what lets the caller see it; one that denies, or that cannot be read,
+// hides what another policy shows.
+func TestCatalogCost(t *testing.T) {
+	db := newDB(t)
+	reg := registry.New(registry.Options{ID: "123456789012", Region: "local", Rules: new(rule.Set), DB: db})
+	create := func(name, policy string) {
+		t.Helper()
+		if err := db.CreateRepository(t.Context(), meta.Repository{Name: name, Policy: []byte(policy)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	statement := func(effect, user string) string {
+		return `{"Effect":"` + effect + `","Principal":{"AWS":"arn:aws:iam::123456789012:user/` + user + `"},"Action":"ecr:DescribeRepositories"}`
+	}
+	var others []string
+	for i := range 40 {
+		others = append(others, statement("Allow", fmt.Sprintf("other%02d", i)))
+	}
+	const n = 50
+	for i := range n {
+		create(fmt.Sprintf("a/%02d", i), `{"Statement":[`+strings.Join(others, ",")+`]}`)
+	}
+	create("b/lets", `{"Statement":[`+strings.Join(append(others, statement("Allow", "ann")), ",")+`]}`)
+	create("b/lets-escaped", `{"Statement":[`+statement("Allow", `\u0061nn`)+`]}`)
+	create("c/denies", `{"Statement":[`+statement("Deny", "ann")+`]}`)
+	create("c/denies-the-account", `{"Statement":[`+strings.Replace(statement("Deny", ""), "user/", "root", 1)+`]}`)
+	create("c/unreadable", `{"Statement":"no longer"}`)
+	create("d/plain", "")
+	for _, tt := range []struct {
+		caller iam.Caller
+		want   string
+	}{
+		{user("ann"), "b/lets b/lets-escaped"},
+		{may("ecr:DescribeRepositories", arn+"c/*"), "b/lets b/lets-escaped"},
+		{may("ecr:DescribeRepositories", arn+"d/*"), "b/lets b/lets-escaped d/plain"},
+	} {
+		tt.caller.Name, tt.caller.Account = "ann", "123456789012"
+		names, more, err := reg.Catalog(t.Context(), tt.caller, "", 100)
+		if err != nil || more || strings.Join(names, " ") != tt.want {
+			t.Errorf("%v, %t, %v; want %s", names, more, err, tt.want)
+		}
+	}
+	allocations := testing.AllocsPerRun(5, func() {
+		if _, _, err := reg.Catalog(t.Context(), user("bob"), "", 100); errs.CodeOf(err) != errs.Denied {
+			t.Errorf("bob: %v", err)
+		}
+	})
+	if allocations > 100*n { // parsing one of these policies makes more than 1000
+		t.Errorf("%.0f allocations for %d repositories", allocations, n)
 	}
 }
