@@ -112,6 +112,10 @@ func Codes() []Code {
 // since the credential that weir has for it cannot be read.
 var ErrNoCredential = errors.New("no credential")
 
+// ErrNoLogin is in the chain of an UpstreamDenied that is not of what was asked for: the
+// credential, or its lack, is refused, or does not go where the upstream wants it.
+var ErrNoLogin = errors.New("no login")
+
 // Error is a failure whose meaning is known.
 type Error struct {
 	Code       Code

@@ -350,13 +350,14 @@ func (r *Replicator) settle(ctx context.Context, d *destination, c meta.Copy, er
 	return r.o.DB.PostponeCopy(ctx, c, due, word, reason)
 }
 
-// away says whether it is the destination that failed, and not this copy.
+// away says whether it is the destination that failed, and not this copy: a login that
+// fails does so for all.
 func away(err error) bool {
 	switch errs.CodeOf(err) {
 	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamRateLimited:
 		return true
 	}
-	return false
+	return errors.Is(err, errs.ErrNoLogin) || errors.Is(err, errs.ErrNoCredential)
 }
 
 // failure is an error as it is told for good: a word, and a reason without secrets.

@@ -1,6 +1,7 @@
 package replicate_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -284,6 +285,60 @@ func TestPages(t *testing.T) {
 			t.Errorf("not there, and the status is %s\n%s", w.status("app", img), w.log.String())
 		}
 	})
+}
+
+// TestWrongCredential: a login that fails is that of the destination, and not tried with
+// each image; a right that is missing in one repository is not.
+func TestWrongCredential(t *testing.T) {
+	many := func(w *world) {
+		w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+		for i := range 200 {
+			w.push(fmt.Sprint("app", i), upstreamtest.NewImage(uint64(i), 10), "v1")
+		}
+		<-time.After(time.Hour)
+	}
+	few := func(w *world) {
+		w.t.Helper()
+		if n, lines := len(w.east.Log()), strings.Count(w.log.String(), "\n"); n > 600 || lines > 80 {
+			w.t.Errorf("%d requests in an hour, %d lines of log", n, lines)
+		}
+	}
+	for _, auth := range []upstreamtest.Auth{upstreamtest.Basic, upstreamtest.Token} {
+		in(t, upstreamtest.Options{Auth: auth, Users: map[string]string{user: "another"}}, func(t *testing.T, w *world) {
+			many(w)
+			few(w)
+			w.east.SetUser(user, secret)
+			w.drained()
+		})
+	}
+	in(t, upstreamtest.Options{Auth: upstreamtest.Token, Users: map[string]string{user: secret}}, func(t *testing.T, w *world) {
+		w.noCredential = errors.New("no such file")
+		many(w)
+		if n := len(w.east.Log()); n > 300 {
+			t.Errorf("%d requests in an hour", n)
+		}
+		few(w)
+		w.noCredential = nil
+		w.drained()
+	})
+	for name, fault := range map[string]upstreamtest.Fault{
+		"403":              {Path: "/bad/", Status: 403},
+		"401 with a token": {Path: "/bad/", Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="https://auth.east.test/token",service="upstreamtest",error="insufficient_scope"`}}},
+	} {
+		in(t, upstreamtest.Options{Auth: upstreamtest.Token, Users: map[string]string{user: secret}}, func(t *testing.T, w *world) {
+			w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+			w.east.Script(fault)
+			w.push("bad", upstreamtest.NewImage(1, 10), "v1")
+			<-time.After(6 * time.Hour)
+			w.east.Forget()
+			good := upstreamtest.NewImage(2, 10)
+			w.push("good", good, "v1")
+			<-time.After(time.Second)
+			if got := w.status("good", good); got != "east COMPLETE" {
+				t.Errorf("%s: the good one: %s", name, got)
+			}
+		})
+	}
 }
 
 // TestRetryAfter: a destination that says when is not asked before.

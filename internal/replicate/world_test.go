@@ -44,6 +44,8 @@ type world struct {
 	options    replicate.Options
 	r          *replicate.Replicator
 	outcomes   outcomes
+
+	noCredential error // why there is none
 }
 
 // lines is a log that is written and read at once.
@@ -96,7 +98,7 @@ func in(t *testing.T, o upstreamtest.Options, test func(t *testing.T, w *world))
 		})
 		w.must(err)
 		defer client.Close()
-		cred := func(context.Context) (string, string, error) { return user, secret, nil }
+		cred := func(context.Context) (string, string, error) { return user, secret, w.noCredential }
 		pusher := func(host string) *upstream.Pusher {
 			return client.Registry(host, rule.Generic, cred).Pusher(upstream.PushOptions{})
 		}

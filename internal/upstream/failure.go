@@ -116,9 +116,14 @@ func (r *Registry) transport(ctx context.Context, e *endpoint, u *url.URL, q *as
 func (r *Registry) status(q *asked, res *http.Response) error {
 	defer res.Body.Close()
 	var code errs.Code
+	var cause error
 	switch s := res.StatusCode; {
 	case s == http.StatusUnauthorized, s == http.StatusForbidden:
 		code = errs.UpstreamDenied
+		// What a token was given for, it may lack rights to.
+		if s == http.StatusUnauthorized && !strings.HasPrefix(res.Request.Header.Get("Authorization"), "Bearer ") {
+			cause = errs.ErrNoLogin
+		}
 	case s == http.StatusNotFound:
 		code = q.missing
 	case s == http.StatusTooManyRequests:
@@ -143,7 +148,7 @@ func (r *Registry) status(q *asked, res *http.Response) error {
 	if said := reason(res); said != "" {
 		text += " (" + said + ")"
 	}
-	e := r.fail(q, res.Request.URL.Host, code, nil, "%s", text)
+	e := r.fail(q, res.Request.URL.Host, code, cause, "%s", text)
 	e.RetryAfter = retryAfter(res.Header.Get("Retry-After"))
 	return e
 }

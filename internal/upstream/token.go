@@ -156,7 +156,7 @@ func (r *Registry) fetchToken(ctx context.Context, e *endpoint, c challenge, sco
 	}
 	if authorization != "" && origin(u) != e.origin && !r.h.knownRealm(u) {
 		line := (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
-		return "", 0, r.fail(q, "", errs.UpstreamDenied, nil,
+		return "", 0, r.fail(q, "", errs.UpstreamDenied, errs.ErrNoLogin,
 			"it wants the credential sent to %s, which is not known for it; if that is right, add under upstreams: %q: {realms: [%q]}", line, r.h.name, line)
 	}
 	query := u.Query()
