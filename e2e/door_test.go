@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -32,7 +33,9 @@ func newDoor(t *testing.T, host string, handler http.Handler) *door {
 
 func (d *door) open(t *testing.T) {
 	t.Helper()
+	syscall.ForkLock.RLock() // a program that is being started would have the last listener, too
 	l, err := net.Listen("tcp", d.addr)
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,12 +185,14 @@ func (c command) ok(t *testing.T, args ...string) string {
 	return out
 }
 
-// freeAddr returns a loopback address on which nothing listens now.
+// freeAddr returns a loopback address on which nothing listens now, and which no other
+// test is given.
 func freeAddr(t *testing.T, host string) string {
 	t.Helper()
-	port, err := weirtest.FreePort(host)
+	port, claim, err := weirtest.FreePort(host)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { claim.Close() })
 	return net.JoinHostPort(host, port)
 }

@@ -69,10 +69,11 @@ func TestScripts(t *testing.T) {
 				}
 			}
 			for _, name := range []string{"PORT", "PORT2"} {
-				port, err := weirtest.FreePort("127.0.0.1")
+				port, claim, err := weirtest.FreePort("127.0.0.1")
 				if err != nil {
 					return err
 				}
+				e.Defer(func() { claim.Close() })
 				e.Setenv(name, port)
 			}
 			return nil

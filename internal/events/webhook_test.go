@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/weir-registry/weir/internal/events"
+	"github.com/weir-registry/weir/internal/weirtest"
 )
 
 var secret = []byte("0123456789abcdef0123456789abcdef")
@@ -186,11 +187,16 @@ func TestBound(t *testing.T) {
 
 // TestRestart: a receiver that is away, and comes back at its address.
 func TestRestart(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, claim, err := weirtest.FreePort("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
+	defer claim.Close()
+	addr := net.JoinHostPort("127.0.0.1", port)
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := &receiver{t: t}
 	serve := func(l net.Listener) *http.Server {
 		s := &http.Server{Handler: r}
