@@ -203,12 +203,19 @@ const (
 	listResults
 	getResult
 	deleteResultsOf
+
+	addTraffic
+	listTraffic
+	dropTraffic
+	sumHeld
 	queries
 )
 
 func (q query) text() string {
-	if text := lifecycleTexts[q]; text != "" {
-		return text
+	for _, more := range []map[query]string{lifecycleTexts, trafficTexts} {
+		if text := more[q]; text != "" {
+			return text
+		}
 	}
 	return texts[q]
 }

@@ -1,0 +1,78 @@
+package meta
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+// AddTraffic adds to what is kept of the hours in which rows begin. Others may add to the
+// same hours. Errors: errs.ParamInvalid for what is less than nothing.
+func (db *DB) AddTraffic(ctx context.Context, rows []rule.TrafficRow) error {
+	for _, r := range rows {
+		if err := checkText(r.Prefix); err != nil {
+			return err
+		}
+		if min(r.Pulls, r.Hits, r.Bytes, r.HitBytes, r.Upstream) < 0 {
+			return errs.New(errs.ParamInvalid, "traffic of %q is less than nothing: %+v", r.Prefix, r.Traffic)
+		}
+	}
+	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		for _, r := range rows {
+			_, err := t.exec(ctx, addTraffic, micros(r.At.Truncate(time.Hour)), r.Prefix, r.Pulls, r.Hits, r.Bytes, r.HitBytes, r.Upstream)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("add traffic: %w", err)
+	}
+	return nil
+}
+
+// Traffic returns what is kept of the hours that begin at since or later, in steps of
+// whole hours that count from midnight UTC, a row for each rule that has any, in the order
+// of times and prefixes.
+func (db *DB) Traffic(ctx context.Context, since time.Time, step time.Duration) ([]rule.TrafficRow, error) {
+	all, err := list(ctx, db.get(), listTraffic, []any{micros(since), max(step, time.Hour).Microseconds()}, func(rows *sql.Rows) (r rule.TrafficRow, err error) {
+		var at int64
+		err = rows.Scan(&at, &r.Prefix, &r.Pulls, &r.Hits, &r.Bytes, &r.HitBytes, &r.Upstream)
+		r.At = fromMicros(at)
+		return r, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("traffic: %w", err)
+	}
+	return all, nil
+}
+
+// DropTraffic forgets the hours that began before before.
+func (db *DB) DropTraffic(ctx context.Context, before time.Time) error {
+	err := db.tx(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, dropTraffic, micros(before))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("drop traffic: %w", err)
+	}
+	return nil
+}
+
+// Held is what the store holds, as far as rows say so.
+type Held struct {
+	Blobs, Bytes int64
+}
+
+// Held counts what the store holds. It reads a row for each blob.
+func (db *DB) Held(ctx context.Context) (h Held, err error) {
+	if err = db.get().row(ctx, sumHeld, nil, &h.Blobs, &h.Bytes); err != nil {
+		return Held{}, fmt.Errorf("what is held: %w", err)
+	}
+	return h, nil
+}
