@@ -132,7 +132,7 @@ func TestEveryMethodAuthorizes(t *testing.T) {
 		"puller":    {iam.Caller{Name: "mallory", Policies: []iam.Policy{iam.PullPolicy("*")}}, errs.Denied},
 		"denied": {iam.Caller{Name: "mallory", Policies: []iam.Policy{{Statements: []iam.Statement{
 			{Actions: []string{"*"}, Resources: []string{"*"}},
-			{Deny: true, Actions: []string{"ecr:*", "secretsmanager:*", "iam:*"}, Resources: []string{"*"}},
+			{Deny: true, Actions: []string{"ecr:*", "secretsmanager:*", "iam:*", "weir:*"}, Resources: []string{"*"}},
 		}}}}, errs.Denied},
 	}
 	value := reflect.ValueOf(h.Admin)

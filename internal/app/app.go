@@ -34,7 +34,6 @@ import (
 	"github.com/weir-registry/weir/internal/blob/disk"
 	"github.com/weir-registry/weir/internal/cert"
 	"github.com/weir-registry/weir/internal/config"
-	"github.com/weir-registry/weir/internal/httpx"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/metrics"
 	"github.com/weir-registry/weir/internal/ociapi"
@@ -42,7 +41,9 @@ import (
 	"github.com/weir-registry/weir/internal/registry"
 	"github.com/weir-registry/weir/internal/replicate"
 	"github.com/weir-registry/weir/internal/retain"
+	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/seal"
+	"github.com/weir-registry/weir/internal/traffic"
 	"github.com/weir-registry/weir/internal/vfs"
 )
 
@@ -68,6 +69,7 @@ type Weir struct {
 	oci, aws   http.Handler // the faces
 	download   http.Handler // of URLs that aws gives
 	metrics    *metrics.Metrics
+	traffic    *traffic.Counter
 	sweeper    *retain.Sweeper
 	lifecycle  *retain.Lifecycle
 	replicator *replicate.Replicator
@@ -127,6 +129,8 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		return nil, w.inFolder(err)
 	}
 	w.closers = append(w.closers, w.db.Close)
+	w.traffic = traffic.Run(traffic.Options{Index: w.db, Logger: w.log})
+	w.closers = append(w.closers, func() error { w.traffic.Close(); return nil })
 	spools, err := blob.OpenSpools(blob.SpoolsOptions{FS: w.dir, Dir: "spool", BootID: bootID(), KeepFree: c.Storage.KeepFree.Of})
 	if err != nil {
 		return nil, w.inFolder(err)
@@ -149,7 +153,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Index:    w.db,
 		Store:    w.store,
 		Spools:   spools,
-		Upstream: ups.of,
+		Upstream: func(r *rule.Rule) pullthrough.Upstream { return counted{ups.of(r), w.traffic, r.Prefix} },
 		Login:    ups.login,
 		Imported: tell.imported,
 		HeldOnly: c.HeldOnly,
@@ -173,6 +177,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Uploads: uploads,
 		Logger:  w.log,
 		Changed: tell.changed,
+		Pulled:  w.traffic.Pulled,
 		Strict:  c.ECR.Strict,
 	})
 	tell.arn = reg.ARN
@@ -230,9 +235,8 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		Events:     tell.delivered,
 		Expires:    w.expires(),
 	})
-	served := func(rw *httpx.ResponseWriter) { w.metrics.Served(rw.Cache, rw.Status(), rw.Bytes()) }
-	w.oci = ociapi.New(reg, who, w.names, w.log, served)
-	w.download = ociapi.NewDownloads(reg, who, w.log, served)
+	w.oci = ociapi.New(reg, who, w.names, w.log, w.served)
+	w.download = ociapi.NewDownloads(reg, who, w.log, w.served)
 	w.aws = awsapi.New(
 		awsapi.Options{Auth: who, Logger: w.log},
 		ecr.Service(ecr.Options{

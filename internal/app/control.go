@@ -26,6 +26,7 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 
 		Validate: ups.check,
 		Egress:   ups.egress,
+		Traffic:  w.traffic.Report,
 		HeldOnly: w.config.HeldOnly,
 		Strict:   w.config.ECR.Strict,
 		Mirrors:  w.config.Mirrors,

@@ -27,6 +27,8 @@ type ResponseWriter struct {
 	Reference  string // tag or digest
 	Cache      string // hit, miss, join or stale
 	Upstream   string // host of the upstream concerned
+	Content    bool   // the body is a manifest or a blob
+	Rule       string // the prefix of the rule that it is of; "": none
 
 	inner   http.ResponseWriter
 	body    io.Reader // of the request as it came; nil: none

@@ -202,6 +202,18 @@ func family(mediaType string) (index, known bool) {
 	return false, false
 }
 
+// IsIndex says whether a manifest of a media type names other manifests.
+func IsIndex(mediaType string) bool {
+	switch mediaType { // as nearly all are written
+	case MediaTypeIndex, MediaTypeDockerList:
+		return true
+	case MediaTypeManifest, MediaTypeDocker:
+		return false
+	}
+	index, _ := family(mediaType)
+	return index
+}
+
 // base is a media type in lower case without its parameters.
 func base(mediaType string) string {
 	b, _, _ := mime.ParseMediaType(mediaType)

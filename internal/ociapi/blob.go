@@ -23,7 +23,8 @@ func (f *face) blob(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req 
 		return err
 	}
 	defer b.Close()
-	source, upstream := b.From()
+	source, upstream, rule := b.From()
+	w.Content, w.Rule = true, rule
 	blobHeader(w, r, req, source, upstream)
 	size, err := length(r, b)
 	if err != nil {

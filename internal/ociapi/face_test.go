@@ -115,8 +115,8 @@ func (b *scriptedBlob) Length() int64 {
 	}
 	return int64(len(b.data))
 }
-func (b *scriptedBlob) From() (registry.Source, string) { return b.source, "up.example" }
-func (b *scriptedBlob) Close() error                    { b.closed++; return nil }
+func (b *scriptedBlob) From() (registry.Source, string, string) { return b.source, "up.example", "up" }
+func (b *scriptedBlob) Close() error                            { b.closed++; return nil }
 func (b *scriptedBlob) Verified(context.Context) error {
 	if b.cut == 0 && b.err != nil {
 		return b.err

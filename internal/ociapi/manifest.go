@@ -20,7 +20,7 @@ func (f *face) manifest(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, 
 	if err != nil {
 		return err
 	}
-	w.Upstream = m.Upstream
+	w.Upstream, w.Content, w.Rule = m.Upstream, true, m.Rule
 	came(w, m.Source, m.Age, m.Warning)
 	h := w.Header()
 	h.Set("Docker-Content-Digest", string(m.Digest))

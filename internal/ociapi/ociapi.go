@@ -48,7 +48,7 @@ type puller interface {
 // content is a blob that is open, held or arriving.
 type content interface {
 	Length() int64 // -1: not known yet
-	From() (source registry.Source, upstream string)
+	From() (source registry.Source, upstream, rule string)
 	WriteRange(ctx context.Context, w registry.Sink, start, end int64) error
 	Verified(ctx context.Context) error
 	Close() error
@@ -67,8 +67,10 @@ func (p plane) Blob(ctx context.Context, c iam.Caller, repo string, d digest.Dig
 
 type open struct{ *registry.Blob }
 
-func (o open) Length() int64                   { return o.Size }
-func (o open) From() (registry.Source, string) { return o.Source, o.Upstream }
+func (o open) Length() int64 { return o.Size }
+func (o open) From() (source registry.Source, upstream, rule string) {
+	return o.Source, o.Upstream, o.Rule
+}
 
 // ReplicationHeader is what a registry sends with each request that copies an image here,
 // its ID and region: then it needs the right to replicate, in place of those to push.

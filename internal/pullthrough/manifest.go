@@ -33,7 +33,9 @@ func (c *Cache) Manifest(ctx context.Context, s Scope, ref oci.Reference) (Answe
 
 // Pulled says that a client was given the manifest, not only told of it: it
 // counts as a pull, unless the scope says that it does not, and may start the prefetch of its layers.
-func (c *Cache) Pulled(s Scope, ref oci.Reference, m *oci.Manifest) {
+// It returns whether the manifest had come for nobody before: the first pull of what came,
+// for a HEAD a moment before it, say, is one that needed the upstream.
+func (c *Cache) Pulled(s Scope, ref oci.Reference, m *oci.Manifest) (first bool) {
 	if s.Unnoted {
 		c.Index.Served(s.Repository, m.Digest, time.Now())
 	} else {
@@ -43,6 +45,7 @@ func (c *Cache) Pulled(s Scope, ref oci.Reference, m *oci.Manifest) {
 	if s.Rule.Prefetch == rule.PrefetchManifest {
 		c.prefetch(s, []digest.Digest{m.Digest})
 	}
+	return c.unpulled.take(served{s.Repository, m.Digest})
 }
 
 func (c *Cache) byTag(ctx context.Context, s Scope, tag string) (Answer, error) {
@@ -287,6 +290,7 @@ func (c *Cache) fetch(ctx context.Context, r *rule.Rule, repo string, ref oci.Re
 		return nil, err
 	}
 	if moved || tag == "" {
+		c.unpulled.put(served{repo, m.Digest})
 		c.Imported(Import{Rule: r, Repository: repo, Reference: ref, Digest: m.Digest})
 	}
 	if moved {

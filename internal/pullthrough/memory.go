@@ -355,6 +355,28 @@ func (r *recent) last(repo string, of []digest.Digest) (last served, ok bool) {
 	return last, ok
 }
 
+// unpulled remembers which manifests have just come and were not pulled yet.
+type unpulled struct {
+	mu sync.Mutex
+	m  map[served]time.Time // when they came
+}
+
+func (u *unpulled) put(k served) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.m = bounded(u.m, func(at time.Time) bool { return time.Since(at) > recentFor })
+	u.m[k] = time.Now()
+}
+
+// take says whether k came and was not pulled, and forgets it.
+func (u *unpulled) take(k served) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	at, ok := u.m[k]
+	delete(u.m, k)
+	return ok && time.Since(at) <= recentFor
+}
+
 // bounded returns m with room for one more entry: it drops what is over, and if
 // that is not enough, anything.
 func bounded[K comparable, V any](m map[K]V, over func(V) bool) map[K]V {

@@ -145,9 +145,10 @@ type Cache struct {
 
 	rangeless hosts // that answer a range of a blob by all of it
 
-	budgets budgets
-	recent  recent
-	rules   rules
+	budgets  budgets
+	recent   recent
+	unpulled unpulled
+	rules    rules
 
 	mu      sync.Mutex
 	ingests map[blob.Key]*ingest

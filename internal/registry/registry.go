@@ -51,12 +51,14 @@ const (
 type Manifest struct {
 	pullthrough.Answer
 	Upstream string // the rule's upstream host
+	Rule     string // its prefix; "": no rule fills the repository
 }
 
 // Blob is a blob for a client. Close it.
 type Blob struct {
 	*pullthrough.Blob
 	Upstream string
+	Rule     string
 }
 
 // Options of a Registry; all are required but Logger and SaveEvery, Store and Uploads only for pushes.
@@ -72,6 +74,10 @@ type Options struct {
 	// Changed is told of each image that a caller pushed, deleted or archived. It returns at once;
 	// nil: nobody is told.
 	Changed func(ImageChange)
+
+	// Pulled is told of each image that a client was given, by the prefix of its rule, ""
+	// for none; hit says that it was held, and had not come for this client. It returns at once; nil: nobody is told.
+	Pulled func(rule string, hit bool)
 
 	Logger *slog.Logger // nil: slog's default
 
@@ -94,6 +100,7 @@ type Registry struct {
 	log        *slog.Logger
 	strict     bool
 	changed    func(ImageChange)
+	pulled     func(rule string, hit bool)
 	rules      atomic.Pointer[rule.Set]
 	templates  atomic.Pointer[rule.Templates]
 	settings   atomic.Pointer[rule.Settings]
@@ -105,6 +112,10 @@ func New(o Options) *Registry {
 	r.changed = o.Changed
 	if r.changed == nil {
 		r.changed = func(ImageChange) {}
+	}
+	r.pulled = o.Pulled
+	if r.pulled == nil {
+		r.pulled = func(string, bool) {}
 	}
 	if r.log = o.Logger; r.log == nil {
 		r.log = slog.Default()
@@ -226,9 +237,12 @@ func (r *Registry) manifest(ctx context.Context, c iam.Caller, s pullthrough.Sco
 	}
 	if pull {
 		s.Unnoted = !r.settings.Load().Notes(c.ARN())
-		r.cache.Pulled(s, ref, a.Manifest)
+		first := r.cache.Pulled(s, ref, a.Manifest)
+		if !oci.IsIndex(a.MediaType) {
+			r.pulled(s.Rule.Prefix, !first && (a.Source == Hit || a.Source == Stale))
+		}
 	}
-	return &Manifest{a, s.Rule.Upstream}, nil
+	return &Manifest{a, s.Rule.Upstream, s.Rule.Prefix}, nil
 }
 
 // Blob opens a blob; it returns when the first byte may be sent. Errors: as
@@ -242,7 +256,7 @@ func (r *Registry) Blob(ctx context.Context, c iam.Caller, repo string, d digest
 	if err != nil {
 		return nil, err
 	}
-	return &Blob{b, s.Rule.Upstream}, nil
+	return &Blob{b, s.Rule.Upstream, s.Rule.Prefix}, nil
 }
 
 // StatBlob tells what HEAD tells, and downloads nothing. Errors: as Blob.
