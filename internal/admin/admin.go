@@ -128,6 +128,13 @@ func (a *Admin) may(ctx context.Context, c iam.Caller, action string) error {
 	return a.mayDo(ctx, c, iam.Request{Action: action, Resource: anything})
 }
 
+// May returns nil if c may do an action that is on nothing in particular, for a face that
+// offers only what can be done; the method that does it decides again.
+// Errors: errs.Denied, errs.Unauthenticated.
+func (a *Admin) May(ctx context.Context, c iam.Caller, action string) error {
+	return a.may(ctx, c, action)
+}
+
 // mayDo is may for a request of any kind.
 func (a *Admin) mayDo(ctx context.Context, c iam.Caller, q iam.Request) error {
 	all, err := a.o.DB.RegistryPolicy(ctx)

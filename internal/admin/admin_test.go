@@ -120,7 +120,7 @@ func TestEveryMethodAuthorizes(t *testing.T) {
 	key, _, err := h.CreateKey(t.Context(), root, "there", time.Time{})
 	check(t, err)
 
-	free := map[string]bool{"RuleSet": true, "Credential": true, "Policies": true} // nobody is asking
+	free := map[string]bool{"RuleSet": true, "Credential": true, "Policies": true, "May": true} // nobody is asking; or it only decides
 	callers := map[string]struct {
 		caller iam.Caller
 		code   errs.Code
@@ -175,7 +175,7 @@ func TestRegistryPolicyDecides(t *testing.T) {
 	checked := 0
 	for i := range value.NumMethod() {
 		name := value.Type().Method(i).Name
-		if value.Type().Method(i).Type.NumIn() < 3 || value.Type().Method(i).Type.In(2) != reflect.TypeFor[iam.Caller]() {
+		if value.Type().Method(i).Type.NumIn() < 3 || value.Type().Method(i).Type.In(2) != reflect.TypeFor[iam.Caller]() || name == "May" {
 			continue
 		}
 		_, err := call(t, value.Method(i), iam.Caller{}, "a")

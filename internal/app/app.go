@@ -34,6 +34,7 @@ import (
 	"github.com/weir-registry/weir/internal/blob/disk"
 	"github.com/weir-registry/weir/internal/cert"
 	"github.com/weir-registry/weir/internal/config"
+	"github.com/weir-registry/weir/internal/console"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/metrics"
 	"github.com/weir-registry/weir/internal/ociapi"
@@ -68,6 +69,7 @@ type Weir struct {
 	cert       *cert.Pair   // nil: plain http
 	oci, aws   http.Handler // the faces
 	download   http.Handler // of URLs that aws gives
+	console    http.Handler
 	metrics    *metrics.Metrics
 	traffic    *traffic.Counter
 	sweeper    *retain.Sweeper
@@ -253,7 +255,18 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		sts.Service(),
 		weir.Service(reg, w.admin),
 	)
-	return w, nil
+	w.console, err = console.New(console.Options{
+		Registry: reg,
+		Admin:    w.admin,
+		Auth:     who,
+		ID:       w.Registry.ID,
+		Region:   w.Registry.Region,
+		Host:     c.Registry.Host,
+		Version:  o.Version,
+		Logger:   w.log,
+		Draining: w.draining.Load,
+	})
+	return w, err
 }
 
 // Sweep removes at once what nothing needs at now, beside the sweeps that there are

@@ -119,7 +119,9 @@ func TestPaths(t *testing.T) {
 	}{
 		{"GET", "/healthz", 200, "ok\n"},
 		{"GET", "/readyz", 200, "ready\n"},
-		{"GET", "/", 404, "nothing is here"},
+		{"GET", "/", 302, `<a href="/console/">`},
+		{"GET", "/console", 307, `<a href="/console/">`},
+		{"GET", "/consoles", 404, "nothing is here"},
 		{"GET", "/v2/../healthz", 400, `{"errors":`},
 		{"GET", "/v2//x/manifests/y", 400, `{"errors":`},
 		{"GET", "/v3/", 404, "nothing is here"},

@@ -32,7 +32,9 @@ func TestListeners(t *testing.T) {
 		body                     string
 	}{
 		{"registry", "GET", s.Others[0], "/v2/", 200, "{}"},
-		{"registry at the API's", "GET", s.Addr, "/v2/", 404, "nothing is here: the API is POST /\n"},
+		{"registry at the API's", "GET", s.Addr, "/v2/", 404, "nothing is here: the console is at /console/, the API is POST /\n"},
+		{"console", "GET", s.Addr, "/console/sign-in", 200, "<!DOCTYPE html>"},
+		{"console at the registry's", "GET", s.Others[0], "/console/sign-in", 404, "nothing is here"},
 		{"registry at the metrics'", "GET", s.Others[1], "/v2/", 404, "nothing is here"},
 		{"API", "POST", s.Addr, "/", 400, `{"__type":`},
 		{"API at the registry's", "POST", s.Others[0], "/", 404, "nothing is here: the registry is at /v2/\n"},

@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"github.com/weir-registry/weir/internal/config"
+	"github.com/weir-registry/weir/internal/console"
 )
 
 // greet tells the person who started weir where it listens, what it has, and how
 // to use it: the exact lines, but never the secret.
 func (w *Weir) greet(ctx context.Context, out io.Writer, listeners []Listener) error {
 	var b strings.Builder
-	host := w.config.Registry.Host
+	host, pages := w.config.Registry.Host, ""
 	for i, l := range listeners {
 		scheme := "http"
 		if w.cert != nil && !l.For.Plain {
@@ -28,6 +29,9 @@ func (w *Weir) greet(ctx context.Context, out io.Writer, listeners []Listener) e
 		fmt.Fprintf(&b, "weir %s on %s://%s: %s\n", verb, scheme, l.Addr(), w.purpose(l.For))
 		if l.For.Registry && host == "" {
 			host = reachable(l.Addr())
+		}
+		if l.For.API {
+			pages = scheme + "://" + reachable(l.Addr()) + console.Path
 		}
 	}
 	keyFile := filepath.Join(w.config.Data, KeyFile)
@@ -46,6 +50,7 @@ func (w *Weir) greet(ctx context.Context, out io.Writer, listeners []Listener) e
 	if image := w.example(); image != "" {
 		fmt.Fprintf(&b, "to pull:\n  docker pull %s/%s\n", host, image)
 	}
+	fmt.Fprintf(&b, "the console:\n  %s\n", pages)
 	_, err := io.WriteString(out, b.String()+"\n")
 	return err
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/auth"
 	"github.com/weir-registry/weir/internal/config"
+	"github.com/weir-registry/weir/internal/console"
 	"github.com/weir-registry/weir/internal/httpx"
 )
 
@@ -92,6 +93,10 @@ func (w *Weir) route(a config.Address) http.Handler {
 			scrapes.ServeHTTP(rw, r)
 		case a.API && path == "/" && r.Method == http.MethodPost:
 			w.aws.ServeHTTP(rw, r)
+		case a.API && path == "/" && r.Method == http.MethodGet:
+			http.Redirect(rw, r, console.Path, http.StatusFound)
+		case a.API && strings.HasPrefix(path+"/", console.Path):
+			w.console.ServeHTTP(rw, r)
 		case a.API && strings.HasPrefix(path, auth.DownloadPath):
 			w.download.ServeHTTP(rw, r)
 		default:
@@ -107,7 +112,7 @@ func elsewhere(a config.Address) string {
 		has = append(has, "the registry is at /v2/")
 	}
 	if a.API {
-		has = append(has, "the API is POST /")
+		has = append(has, "the console is at "+console.Path+", the API is POST /")
 	}
 	if a.Metrics {
 		has = append(has, "metrics are at /metrics")

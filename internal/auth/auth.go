@@ -1,13 +1,13 @@
 // Package auth says who is asking: by access key (as a password, or as the secret
 // of a signature that the caller verifies), by a registry token that was made for
-// an access key, or by network where anonymous pull is configured. It does not
+// an access key, by the session of a person who signed in with one, or by network where anonymous pull is configured. It does not
 // decide what somebody may do, but for one thing that only it does: who may have a
 // token.
 //
 // Guarantees: a secret and a token's signature are compared in constant time, and
 // an unknown access key is refused in the same words as a wrong secret; who guesses
 // a secret is slowed down per (access key, address), which never locks the root key
-// out; a token or a download URL is nothing without its access key, which is looked at each time;
+// out; a token, a download URL or a session is nothing without its access key, which is looked at each time;
 // headers about the client's address count only if a trusted proxy sent them.
 package auth
 
@@ -59,6 +59,8 @@ type Auth struct {
 	keys      *seal.Keys
 	signing   []byte // of tokens
 	downloads []byte // signs download URLs
+	sessions  []byte // signs those of people who are signed in
+	signedOut ended
 	registry  string
 	policies  func(ctx context.Context, principal string) ([]iam.Policy, error)
 	anonymous []anonymousRule
@@ -69,7 +71,7 @@ type Auth struct {
 // New returns an Auth.
 func New(rows Keys, keys *seal.Keys, o Options) *Auth {
 	a := &Auth{
-		rows: rows, keys: keys, signing: keys.Derive("registry tokens"), downloads: keys.Derive("download URLs"),
+		rows: rows, keys: keys, signing: keys.Derive("registry tokens"), downloads: keys.Derive("download URLs"), sessions: keys.Derive("sessions"),
 		registry: o.Registry, policies: o.Policies, trusted: o.TrustedProxies,
 	}
 	for _, r := range o.Anonymous {

@@ -1,0 +1,59 @@
+"use strict";
+// What pages do by themselves, each where a page has the attribute. Without this file
+// every form and link works as it stands.
+for (const e of document.querySelectorAll("[data-noscript]")) e.hidden = true;
+for (const e of document.querySelectorAll("[data-copy]")) e.hidden = false;
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  const text = button.parentElement.querySelector("code").textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const range = document.createRange(); // no clipboard without TLS: the text is marked, for Ctrl+C
+    range.selectNodeContents(button.parentElement.querySelector("code"));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    return;
+  }
+  button.classList.add("did");
+  setTimeout(() => button.classList.remove("did"), 1500);
+});
+
+// data-live="URL": the element's content is what the URL sends.
+for (const e of document.querySelectorAll("[data-live]")) {
+  const source = new EventSource(e.dataset.live);
+  source.onmessage = (message) => { e.innerHTML = message.data; };
+}
+
+// form data-search="ID": as somebody types, the element ID is taken from the page that the
+// form leads to.
+for (const form of document.querySelectorAll("form[data-search]")) {
+  let timer, asked = 0;
+  const search = async () => {
+    const n = ++asked;
+    const url = new URL(form.action);
+    url.search = new URLSearchParams(new FormData(form)).toString();
+    let text;
+    try {
+      const response = await fetch(url);
+      if (!response.ok || response.redirected) return;
+      text = await response.text();
+    } catch {
+      return; // the button still works, and says what is wrong
+    }
+    if (n !== asked) return;
+    const found = new DOMParser().parseFromString(text, "text/html").getElementById(form.dataset.search);
+    const here = document.getElementById(form.dataset.search);
+    if (found && here) {
+      here.replaceWith(found);
+      history.replaceState(null, "", url);
+    }
+  };
+  form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, 150); });
+}
