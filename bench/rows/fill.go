@@ -53,7 +53,7 @@ func fill(ctx context.Context, path string) error {
 		to   **sql.Stmt
 		text string
 	}{
-		{&f.repository, `INSERT INTO repositories (name, created_at, kind) VALUES ($1, $2, 'own')`},
+		{&f.repository, `INSERT INTO repositories (name, created_at, kind, images, image_bytes) VALUES ($1, $2, 'own', $3, $4)`},
 		{&f.manifest, `INSERT INTO manifests (repository, digest, media_type, stored_at, pulled_at, raw) VALUES ($1, $2, $3, $4, $4, $5)`},
 		{&f.edge, `INSERT INTO edges (repository, parent, seq, kind, digest, media_type, size, platform) VALUES ($1, $2, $3, $4, $5, $6, $7, x'')`},
 		{&f.tag, `INSERT INTO tags (repository, tag, digest, complete, checked_at, pulled_at, orphaned) VALUES ($1, $2, $3, $3, $4, $4, 0)`},
@@ -89,7 +89,7 @@ type image struct {
 // images adds a repository. Rows go in by digest, so that they are appended.
 func (f *filler) images(repo string, n int, tagged func(i int) bool) error {
 	at := f.at.UnixMicro()
-	if _, err := f.repository.Exec(repo, at); err != nil {
+	if _, err := f.repository.Exec(repo, at, n, n*(configSz+layerSz)); err != nil {
 		return err
 	}
 	layer := f.digest()

@@ -149,7 +149,11 @@ func (t *tx) putManifest(ctx context.Context, repo string, m *oci.Manifest, e oc
 	if err != nil || n == 0 {
 		return err
 	}
-	return t.putEdges(ctx, repo, m.Digest, e.List)
+	if err := t.putEdges(ctx, repo, m.Digest, e.List); err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, countManifest, repo, string(m.Digest), int64(1))
+	return err
 }
 
 func (t *tx) putEdges(ctx context.Context, repo string, parent digest.Digest, edges []oci.Edge) error {

@@ -277,6 +277,9 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if err := t.freed(ctx, repo, d); err != nil {
 		return nil, err
 	}
+	if _, err := t.exec(ctx, countManifest, repo, string(d), int64(-1)); err != nil {
+		return nil, err
+	}
 	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteEdges} {
 		if _, err := t.exec(ctx, q, repo, string(d)); err != nil {
 			return nil, err

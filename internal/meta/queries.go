@@ -208,11 +208,21 @@ const (
 	listTraffic
 	dropTraffic
 	sumHeld
+	countManifest
+	touchRepository
+	browseRepositories
+	getTotals
+	getTagAfter
+	browseTags
+	listPageMembers
+	listPageChildren
+	listRepositoryMoves
+	listTagMoves
 	queries
 )
 
 func (q query) text() string {
-	for _, more := range []map[query]string{lifecycleTexts, trafficTexts} {
+	for _, more := range []map[query]string{lifecycleTexts, replicationTexts, trafficTexts, browseTexts} {
 		if text := more[q]; text != "" {
 			return text
 		}
@@ -541,51 +551,4 @@ var texts = [queries]string{
 	deleteManifest:   `DELETE FROM manifests WHERE repository = $1 AND digest = $2`,
 	deleteEdges:      `DELETE FROM edges WHERE repository = $1 AND parent = $2`,
 	deleteLink:       `DELETE FROM links WHERE repository = $1 AND digest = $2`,
-
-	getReplication: `SELECT rules FROM replication`,
-	putReplication: `INSERT INTO replication (one, rules) VALUES (1, $1)
-		ON CONFLICT (one) DO UPDATE SET rules = excluded.rules`,
-	// Whoever has claimed it goes on with it: the claim stays.
-	queueReplication: `INSERT INTO replication_queue (region, registry_id, repository, name, digest,
-			queued_at, due_at, attempts, claim, failure, reason)
-		VALUES ($1, $2, $3, $4, $5, $6, $6, 0, '', '', $7)
-		ON CONFLICT (region, registry_id, repository, name) DO UPDATE SET digest = excluded.digest,
-			queued_at = excluded.queued_at, attempts = 0, failure = '', reason = excluded.reason,
-			due_at = CASE WHEN replication_queue.claim = '' THEN excluded.due_at ELSE replication_queue.due_at END`,
-	listQueues: `SELECT region, registry_id, COUNT(*), MIN(queued_at) FROM replication_queue
-		GROUP BY region, registry_id ORDER BY region, registry_id`,
-	listDue: `SELECT repository, name, digest, queued_at, attempts FROM replication_queue
-		WHERE region = $1 AND registry_id = $2 AND due_at <= $3 ORDER BY due_at LIMIT 1`,
-	getNextDue: `SELECT due_at FROM replication_queue
-		WHERE region = $1 AND registry_id = $2 ORDER BY due_at LIMIT 1`,
-	claimQueued: `UPDATE replication_queue SET claim = $5, due_at = $6, attempts = attempts + 1
-		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4`,
-	renewQueued: `UPDATE replication_queue SET due_at = $6
-		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5`,
-	endQueued: `DELETE FROM replication_queue
-		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5 AND digest = $6`,
-	releaseQueued: `UPDATE replication_queue SET claim = '', due_at = $6,
-			failure = CASE WHEN CAST($7 AS TEXT) = '' THEN failure ELSE CAST($7 AS TEXT) END,
-			reason = CASE WHEN CAST($7 AS TEXT) = '' THEN reason ELSE $8 END
-		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5`,
-	freeQueued: `UPDATE replication_queue SET claim = '', due_at = $1 WHERE claim > ''`,
-	listOverdue: `SELECT region, registry_id, repository, name, digest, failure, reason FROM replication_queue
-		WHERE queued_at < $1 AND (claim = '' OR due_at <= $2) ORDER BY queued_at LIMIT $3`,
-	listQueuedOf: `SELECT DISTINCT region, registry_id FROM replication_queue
-		WHERE repository = $1 AND digest = $2 ORDER BY region, registry_id`,
-	putReplicated: `INSERT INTO replicated (repository, digest, region, registry_id, ended_at, failure, reason)
-		SELECT repository, digest, CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT), CAST($6 AS TEXT), $7
-		FROM manifests WHERE repository = $1 AND digest = $2
-		ON CONFLICT (repository, digest, region, registry_id) DO UPDATE SET
-			ended_at = excluded.ended_at, failure = excluded.failure, reason = excluded.reason`,
-	listReplicated: `SELECT region, registry_id, failure, reason FROM replicated
-		WHERE repository = $1 AND digest = $2 ORDER BY region, registry_id`,
-	deleteQueueOf: `DELETE FROM replication_queue WHERE repository = $1`,
-	deleteQueued: `DELETE FROM replication_queue
-		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4`,
-	deleteQueuedName:      `DELETE FROM replication_queue WHERE repository = $1 AND name = $2`,
-	deleteQueuedImage:     `DELETE FROM replication_queue WHERE repository = $1 AND digest = $2`,
-	deleteQueueTo:         `DELETE FROM replication_queue WHERE region = $1 AND registry_id = $2`,
-	deleteReplicatedOf:    `DELETE FROM replicated WHERE repository = $1`,
-	deleteReplicatedImage: `DELETE FROM replicated WHERE repository = $1 AND digest = $2`,
 }

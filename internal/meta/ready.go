@@ -48,12 +48,13 @@ func (db *DB) Missing(ctx context.Context, repo string, d, like digest.Digest) (
 // manifest once, so it is good for as long as nothing changes.
 type survey struct {
 	runner
-	repo string
-	seen map[digest.Digest]*image
+	repo   string
+	seen   map[digest.Digest]*image
+	loaded map[digest.Digest][]member // what manifests name, as far as that was read already
 }
 
 func newSurvey(r runner, repo string) *survey {
-	return &survey{r, repo, map[digest.Digest]*image{}}
+	return &survey{r, repo, map[digest.Digest]*image{}, nil}
 }
 
 // image is one held manifest.
@@ -134,9 +135,12 @@ func (s *survey) look(ctx context.Context, d digest.Digest, depth int) (*image, 
 	}
 	m := &image{}
 	s.seen[d] = m
-	members, err := list(ctx, s.runner, listMembers, []any{s.repo, string(d)}, scanMember)
-	if err != nil {
-		return nil, err
+	members, ok := s.loaded[d]
+	if !ok {
+		var err error
+		if members, err = list(ctx, s.runner, listMembers, []any{s.repo, string(d)}, scanMember); err != nil {
+			return nil, err
+		}
 	}
 	count := map[string]int{}
 	for _, x := range members {
@@ -154,6 +158,7 @@ func (s *survey) look(ctx context.Context, d digest.Digest, depth int) (*image, 
 			c.unknown = x.Platform != nil
 		}
 		if x.manifest && depth < maxDepth {
+			var err error
 			if c.image, err = s.look(ctx, x.Digest, depth+1); err != nil {
 				return nil, err
 			}
@@ -225,11 +230,14 @@ type member struct {
 	manifest bool // held as a manifest
 }
 
-func scanMember(rows *sql.Rows) (member, error) {
+func scanMember(rows *sql.Rows) (member, error) { return scanMemberAfter(rows) }
+
+// scanMemberAfter scans the columns of a member, after others.
+func scanMemberAfter(rows *sql.Rows, others ...any) (member, error) {
 	var m member
 	var kind, d string
 	var mediaType, platform []byte
-	if err := rows.Scan(&kind, &d, &mediaType, &m.Size, &platform, &m.servable, &m.manifest); err != nil {
+	if err := rows.Scan(append(others, &kind, &d, &mediaType, &m.Size, &platform, &m.servable, &m.manifest)...); err != nil {
 		return m, err
 	}
 	m.Kind, m.Digest, m.MediaType = oci.EdgeKind(kind), digest.Digest(d), string(mediaType)

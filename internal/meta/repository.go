@@ -290,11 +290,15 @@ func (r runner) repository(ctx context.Context, name string) (Repository, error)
 	return found[0], nil
 }
 
-func scanRepository(rows *sql.Rows) (Repository, error) {
+func scanRepository(rows *sql.Rows) (Repository, error) { return scanRepositoryBefore(rows) }
+
+// scanRepositoryBefore scans the columns of a repository, before others.
+func scanRepositoryBefore(rows *sql.Rows, others ...any) (Repository, error) {
 	var created int64
 	var exclusions, tags []byte
 	r := Repository{}
-	if err := rows.Scan(&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags, &r.ScanOnPush, &r.Policy, &r.Archives, &r.Pushed); err != nil {
+	columns := []any{&r.Name, &created, &r.Kind, &r.Mutability, &exclusions, &tags, &r.ScanOnPush, &r.Policy, &r.Archives, &r.Pushed}
+	if err := rows.Scan(append(columns, others...)...); err != nil {
 		return Repository{}, err
 	}
 	r.Created = fromMicros(created)

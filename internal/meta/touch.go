@@ -176,8 +176,22 @@ func (db *DB) flush(m map[pullKey]time.Time) {
 	for batch := range slices.Chunk(keys, pullBatch) {
 		err := db.tx(context.Background(), func(ctx context.Context, t *tx) error {
 			t.forget.pulled = map[tagKey]time.Time{}
+			var repos []pullKey // of images, each with its last pull
 			for _, k := range batch {
-				if err := t.touch(ctx, k, m[k]); err != nil {
+				is, err := t.touch(ctx, k, m[k])
+				if err != nil {
+					return err
+				}
+				switch last := len(repos) - 1; {
+				case !is:
+				case last < 0 || repos[last].repo != k.repo:
+					repos = append(repos, k)
+				case m[repos[last]].Before(m[k]):
+					repos[last] = k
+				}
+			}
+			for _, k := range repos {
+				if _, err := t.exec(ctx, touchRepository, k.repo, micros(m[k])); err != nil {
 					return err
 				}
 			}
@@ -189,14 +203,15 @@ func (db *DB) flush(m map[pullKey]time.Time) {
 	}
 }
 
-func (t *tx) touch(ctx context.Context, k pullKey, at time.Time) error {
+// touch says whether it was an image that was pulled.
+func (t *tx) touch(ctx context.Context, k pullKey, at time.Time) (is bool, err error) {
 	if k.served {
 		_, err := t.exec(ctx, touchNamed, k.repo, string(k.digest), micros(at))
-		return err
+		return false, err
 	}
 	if k.tag != "" {
 		if _, err := t.exec(ctx, touchTag, k.repo, k.tag, micros(at)); err != nil {
-			return err
+			return false, err
 		}
 		tag := tagKey{k.repo, k.tag}
 		if t.forget.pulled[tag].Before(at) {
@@ -205,11 +220,11 @@ func (t *tx) touch(ctx context.Context, k pullKey, at time.Time) error {
 	}
 	n, err := t.exec(ctx, touchManifest, k.repo, string(k.digest), micros(at))
 	if err != nil || n > 0 {
-		return err
+		return true, err
 	}
 	if _, err := t.exec(ctx, touchBlob, string(k.digest), micros(at)); err != nil {
-		return err
+		return false, err
 	}
 	_, err = t.exec(ctx, renewLink, k.repo, string(k.digest), micros(at))
-	return err
+	return false, err
 }
