@@ -81,6 +81,9 @@ func (c *Cache) due(r *rule.Rule, tag string, t rule.Tag) bool {
 	return !r.Fresh(t.Checked, time.Now()) || torn && !c.paths.inContact(r.Upstream)
 }
 
+// Fresh says whether a pull of a held tag would ask the upstream nothing now.
+func (c *Cache) Fresh(r *rule.Rule, tag string, t rule.Tag) bool { return !c.due(r, tag, t) }
+
 func orphanWarning(r *rule.Rule, t rule.Tag) string {
 	if !t.Orphaned {
 		return ""

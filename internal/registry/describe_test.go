@@ -25,8 +25,8 @@ var (
 const arn = "arn:aws:ecr:local:123456789012:repository/"
 
 // may is a caller with one right.
-func may(action, resource string) iam.Caller {
-	return iam.Caller{Name: "ann", Policies: []iam.Policy{{Statements: []iam.Statement{{Actions: []string{action}, Resources: []string{resource}}}}}}
+func may(action string, resources ...string) iam.Caller {
+	return iam.Caller{Name: "ann", Policies: []iam.Policy{{Statements: []iam.Statement{{Actions: []string{action}, Resources: resources}}}}}
 }
 
 // put stores a manifest of some JSON and returns its digest.

@@ -2,8 +2,6 @@ package registry
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -79,49 +77,15 @@ func (r *Registry) Referrers(ctx context.Context, c iam.Caller, repo string, q R
 // of their bytes, of those that the caller may describe, and whether there are more.
 // Errors: errs.Denied and Unauthenticated where that can be none.
 func (r *Registry) Catalog(ctx context.Context, c iam.Caller, after string, limit int) (names []string, more bool, err error) {
-	all, err := r.db.RegistryPolicy(ctx)
+	rows, more, err := r.seen(ctx, c, RepositoryQuery{After: after, Limit: limit})
 	if err != nil {
 		return nil, false, err
 	}
-	// What a caller who sees none is told: that all are denied, or that nothing lets the
-	// caller see any. Policies of repositories still may, but not who is anonymous.
-	var none error
-	overall := r.overallBy(iam.Request{Action: describeRepositories, Resource: r.ARN("*")}, all)
-	if d := c.Decide(overall); !d.Allowed && (d.Explicit || !mayDescribe(c)) {
-		none = c.May(overall)
-	}
-	if none != nil && (errs.CodeOf(none) != errs.Denied || c.Anonymous) {
-		return nil, false, none
-	}
 	names = []string{}
-	step := min(catalogStep, max(limit+1, 100)) // a page of few that all are seen is one read of few
-	for {
-		found, err := r.db.DescribeRepositories(ctx, after, step)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, row := range found {
-			seen, err := r.describes(ctx, c, row, all)
-			if err != nil {
-				return nil, false, err
-			}
-			if !seen {
-				continue
-			}
-			if len(names) == limit {
-				return names, true, nil
-			}
-			names = append(names, row.Name)
-		}
-		if len(found) < step {
-			break
-		}
-		after = found[len(found)-1].Name
+	for _, row := range rows {
+		names = append(names, row.Name)
 	}
-	if len(names) == 0 && none != nil {
-		return nil, false, none
-	}
-	return names, false, nil
+	return names, more, nil
 }
 
 // describes says whether c may describe a repository. Nearly all that a caller may not see
@@ -139,25 +103,4 @@ func (r *Registry) describes(ctx context.Context, c iam.Caller, row meta.Reposit
 		}
 	}
 	return by(row)
-}
-
-// mayDescribe says whether a policy of the caller's allows to describe some repository.
-func mayDescribe(c iam.Caller) bool {
-	if c.Root {
-		return true
-	}
-	action := strings.ToLower(describeRepositories)
-	names := func(pattern string) bool { return iam.Match(strings.ToLower(pattern), action) }
-	for _, p := range c.Policies {
-		for _, s := range p.Statements {
-			about := slices.ContainsFunc(s.Actions, names)
-			if len(s.NotActions) > 0 {
-				about = !slices.ContainsFunc(s.NotActions, names)
-			}
-			if about && !s.Deny {
-				return true
-			}
-		}
-	}
-	return false
 }

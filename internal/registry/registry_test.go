@@ -130,6 +130,8 @@ func call(t *testing.T, method reflect.Value, caller iam.Caller, repo string) er
 			args = append(args, reflect.ValueOf(registry.ImageID{}))
 		case reflect.TypeFor[[]registry.ImageID]():
 			args = append(args, reflect.ValueOf([]registry.ImageID{{Tag: "v1"}}))
+		case reflect.TypeFor[registry.RepositoryQuery](), reflect.TypeFor[registry.TagQuery](), reflect.TypeFor[registry.MoveQuery]():
+			args = append(args, reflect.Zero(in))
 		case reflect.TypeFor[registry.ManifestPush](), reflect.TypeFor[registry.Part](), reflect.TypeFor[digest.Algorithm]():
 			args = append(args, reflect.Zero(in))
 		case reflect.TypeFor[registry.PreviewQuery]():
