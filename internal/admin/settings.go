@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -146,6 +147,28 @@ func (a *Admin) AccountSetting(ctx context.Context, c iam.Caller, name string) (
 	}
 	all, err := a.accountSettings(ctx)
 	return all[name], err
+}
+
+// AccountChoice is an account setting with what it may be.
+type AccountChoice struct {
+	Name, Value string
+	Choices     []string // the first is what it is until somebody sets it
+}
+
+// AccountSettings returns every account setting, by name. Action: ecr:GetAccountSetting.
+func (a *Admin) AccountSettings(ctx context.Context, c iam.Caller) ([]AccountChoice, error) {
+	if err := a.may(ctx, c, "ecr:GetAccountSetting"); err != nil {
+		return nil, err
+	}
+	values, err := a.accountSettings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []AccountChoice
+	for _, name := range slices.Sorted(maps.Keys(accountSettings)) {
+		all = append(all, AccountChoice{name, values[name], slices.Clone(accountSettings[name])})
+	}
+	return all, nil
 }
 
 // PutAccountSetting changes an account setting. Action: ecr:PutAccountSetting.

@@ -30,6 +30,7 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		HeldOnly: w.config.HeldOnly,
 		Strict:   w.config.ECR.Strict,
 		Mirrors:  w.config.Mirrors,
+		InForce:  inForce(w.config),
 		Logger:   w.log,
 	}
 	for _, r := range w.config.RuleSet().Rules() {
