@@ -81,8 +81,10 @@ type Admin struct {
 	templates atomic.Pointer[rule.Templates]
 	settings  atomic.Pointer[rule.Settings]
 
-	mu     sync.Mutex
-	parsed map[string]parsedPolicies // by principal
+	mu          sync.Mutex
+	parsed      map[string]parsedPolicies // by principal
+	validations map[validated]Validation
+	credentials int // how often one has changed
 }
 
 // New loads the rules, makes the declared ones what the configuration says, and calls
@@ -103,7 +105,7 @@ func New(ctx context.Context, o Options) (*Admin, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	a := &Admin{o: o, turn: make(chan struct{}, 1), parsed: map[string]parsedPolicies{}}
+	a := &Admin{o: o, turn: make(chan struct{}, 1), parsed: map[string]parsedPolicies{}, validations: map[validated]Validation{}}
 	if err := a.declare(ctx); err != nil {
 		return nil, err
 	}

@@ -24,23 +24,19 @@ func (a *Admin) CreateRule(ctx context.Context, c iam.Caller, in RuleInput) (*ru
 	if err := a.may(ctx, c, "ecr:CreatePullThroughCacheRule"); err != nil {
 		return nil, err
 	}
-	r, err := a.newRule(in)
-	if err != nil {
-		return nil, err
+	if in.Prefix == "" {
+		return nil, a.checkPrefix("ecrRepositoryPrefix", "")
 	}
-	if err := a.setCredential(ctx, c, r, in.Credential, in.CustomRole); err != nil {
+	r, err := a.ruleToBe(ctx, c, in)
+	if err != nil {
 		return nil, err
 	}
 	err = a.changeRule(ctx, r.Prefix, func(old *rule.Rule, n int) (*rule.Rule, error) {
 		if old != nil {
-			managed := ""
-			if old.Declared {
-				managed = " It is managed by configuration."
-			}
-			return nil, errs.New(errs.RuleExists, "A pull through cache rule with the prefix '%s' already exists for the private registry with id '%s'.%s", r.Prefix, a.o.ID, managed)
+			return nil, a.ruleExists(old)
 		}
-		if a.o.Strict && n >= maxRules {
-			return nil, errs.New(errs.LimitExceeded, "The private registry with id '%s' has %d pull through cache rules, which is the most that there may be.", a.o.ID, n)
+		if err := a.oneMore(n); err != nil {
+			return nil, err
 		}
 		r.Created = a.now()
 		r.Updated = r.Created
@@ -50,6 +46,22 @@ func (a *Admin) CreateRule(ctx context.Context, c iam.Caller, in RuleInput) (*ru
 		return nil, err
 	}
 	return r, nil
+}
+
+func (a *Admin) ruleExists(old *rule.Rule) error {
+	managed := ""
+	if old.Declared {
+		managed = " It is managed by configuration."
+	}
+	return errs.New(errs.RuleExists, "A pull through cache rule with the prefix '%s' already exists for the private registry with id '%s'.%s", old.Prefix, a.o.ID, managed)
+}
+
+// oneMore says whether there may be another rule beside n.
+func (a *Admin) oneMore(n int) error {
+	if a.o.Strict && n >= maxRules {
+		return errs.New(errs.LimitExceeded, "The private registry with id '%s' has %d pull through cache rules, which is the most that there may be.", a.o.ID, n)
+	}
+	return nil
 }
 
 // Rules returns up to limit rules after the prefix after, in the order of their
@@ -155,21 +167,11 @@ func (a *Admin) ValidateRule(ctx context.Context, c iam.Caller, prefix string) (
 	if r, err = a.rule(prefix); err != nil {
 		return nil, "", err
 	}
-	if a.o.Validate == nil {
-		return nil, "", errs.New(errs.Unsupported, "this weir does not ask upstreams")
-	}
-	err = a.o.Validate(ctx, r)
-	if err == nil {
-		return r, "", nil
-	}
-	if ctx.Err() != nil {
-		return nil, "", context.Cause(ctx)
-	}
-	e := errs.As(err)
-	if e == nil || e.Code == errs.Internal {
+	v, err := a.validate(ctx, r)
+	if err != nil {
 		return nil, "", err
 	}
-	return r, e.Msg, nil
+	return r, v.Failure, nil
 }
 
 // rule returns the rule with a prefix, which may end with a slash.

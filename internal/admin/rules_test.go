@@ -412,6 +412,11 @@ func TestRuleAllowed(t *testing.T) {
 		{"ecr:DescribePullThroughCacheRules", func(c iam.Caller) error { _, _, err := h.Rules(t.Context(), c, nil, "", 0); return err }},
 		{"ecr:UpdatePullThroughCacheRule", func(c iam.Caller) error { _, err := h.UpdateRule(t.Context(), c, "a", "", ""); return err }},
 		{"ecr:DeletePullThroughCacheRule", func(c iam.Caller) error { _, err := h.DeleteRule(t.Context(), c, "a"); return err }},
+		{"ecr:CreatePullThroughCacheRule", func(c iam.Caller) error {
+			_, _, err := h.CheckRule(t.Context(), c, admin.RuleInput{Prefix: "b", UpstreamURL: "quay.io"})
+			return err
+		}},
+		{"ecr:DescribePullThroughCacheRules", func(c iam.Caller) error { _, err := h.RuleFacts(t.Context(), c, nil); return err }},
 	} {
 		check(t, tt.do(allow("*", tt.action)))
 	}

@@ -274,12 +274,16 @@ func (a *Admin) change(ctx context.Context, c iam.Caller, action, id string, f f
 // changeSecret changes the very secret that was found, and not one that took its name
 // meanwhile.
 func (a *Admin) changeSecret(ctx context.Context, found *meta.Secret, f func(*meta.Secret) (*meta.Secret, error)) error {
-	return a.o.DB.ChangeSecret(ctx, found.Name, func(s *meta.Secret) (*meta.Secret, error) {
+	err := a.o.DB.ChangeSecret(ctx, found.Name, func(s *meta.Secret) (*meta.Secret, error) {
 		if s == nil || s.Suffix != found.Suffix || a.gone(s) {
 			return nil, noSecret()
 		}
 		return f(s)
 	})
+	if err == nil {
+		a.forgetValidations(a.arnOf(found))
+	}
+	return err
 }
 
 // find returns the secret that id means, if c may do action on it. Who may not is told

@@ -216,6 +216,22 @@ func (db *DB) Repositories(ctx context.Context, after string, limit int) ([]stri
 	return names, nil
 }
 
+// CountCached returns how many cached repositories have names that begin with prefix and a
+// slash; "" counts all. It reads the rows that it counts. Errors: errs.ParamInvalid.
+func (db *DB) CountCached(ctx context.Context, prefix string) (n int64, err error) {
+	if err := checkText(prefix); err != nil {
+		return 0, err
+	}
+	from, to := "", behind
+	if prefix != "" {
+		from, to = prefix+"/", prefix+"0" // the character behind the slash
+	}
+	if err := db.get().row(ctx, countCached, []any{from, to}, &n); err != nil {
+		return 0, fmt.Errorf("repositories of %q: %w", prefix, err)
+	}
+	return n, nil
+}
+
 func checkNames(repo string, d digest.Digest) error {
 	if _, err := oci.ParseRepository(repo); err != nil {
 		return err

@@ -54,6 +54,7 @@ const (
 
 	hasRepository
 	listRepositories
+	countCached
 
 	putManifest
 	getManifest
@@ -368,6 +369,7 @@ var texts = [queries]string{
 
 	hasRepository:    `SELECT EXISTS (SELECT 1 FROM repositories WHERE name = $1)`,
 	listRepositories: `SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`,
+	countCached:      `SELECT COUNT(*) FROM repositories WHERE name > $1 AND name < $2 AND kind = 'cached'`,
 
 	putManifest: `INSERT INTO manifests (repository, digest, media_type, stored_at, pulled_at, raw)
 		VALUES ($1, $2, $3, $4, $4, $5)

@@ -329,6 +329,10 @@ func testLists(t *testing.T, o meta.Options) {
 	diff(t, "after what is not there", []string{"aa", "b"}, must(db.Repositories(ctx, "a_c", 10))(t))
 	diff(t, "no limit, no names", []string(nil), must(db.Repositories(ctx, "", 0))(t))
 	diff(t, "negative limit, no names", []string(nil), must(db.Repositories(ctx, "", -1))(t))
+	diff(t, "how many", int64(len(repos)), must(db.CountCached(ctx, ""))(t))
+	diff(t, "how many of one", int64(1), must(db.CountCached(ctx, "a"))(t))
+	_, err = db.CountCached(ctx, "a\x00")
+	wantCode(t, "of a malformed name", errs.ParamInvalid, err)
 }
 
 func testTouch(t *testing.T, o meta.Options) {
