@@ -29,7 +29,7 @@ func readPages() (pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared, err := template.New("base.html").Funcs(template.FuncMap{"with": pair}).Option("missingkey=error").ParseFS(templateFiles, "templates/base.html", "templates/parts.html")
+	shared, err := template.New("base.html").Funcs(template.FuncMap{"both": pair}).Option("missingkey=error").ParseFS(templateFiles, "templates/base.html", "templates/parts.html")
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ type both struct {
 	Of   any
 }
 
-// pair is the template function "with": {{template "part" (with $ .Thing)}}.
+// pair is the template function "both": {{template "part" (both $ .Thing)}}.
 func pair(p *Page, of any) both { return both{p, of} }
 
 func (p pages) write(w io.Writer, name string, data *Page) error {
