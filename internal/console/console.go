@@ -81,6 +81,7 @@ func (c *console) routes() {
 	c.open("POST /console/preferences", (*visit).setPreferences)
 	c.open("GET /console/static/{file}", (*visit).serveStatic)
 	c.page("GET /console/{$}", (*visit).overview)
+	c.repositoryRoutes()
 }
 
 // callKey finds the call that a request is of in its context.

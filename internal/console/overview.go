@@ -5,6 +5,7 @@ import "net/http"
 // menu is the console's sections, in their order.
 var menu = []section{
 	{Path: Path, Name: "Overview"},
+	{Path: repositoriesPath, Name: "Repositories"},
 }
 
 func (v *visit) overview() error {

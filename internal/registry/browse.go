@@ -29,6 +29,7 @@ type RepositorySummary struct {
 	Rule     string // prefix of the rule that fills it; "": none does, or not any more
 	Upstream string // its host; "" without a rule
 	Pushed   bool   // a cached one, to which somebody pushed
+	Pushable bool   // pushes are taken: it is one of one's own, or its rule says so
 }
 
 // RepositoryList is a page of repositories.
@@ -77,10 +78,10 @@ func (r *Registry) Summary(ctx context.Context, c iam.Caller, repo string) (Repo
 }
 
 func (r *Registry) summary(ctx context.Context, row meta.RepositoryRow) (RepositorySummary, error) {
-	s := RepositorySummary{Repository: r.repository(row.Repository), RepositoryTotals: row.RepositoryTotals, Kind: row.Kind, Pushed: row.Pushed}
+	s := RepositorySummary{Repository: r.repository(row.Repository), RepositoryTotals: row.RepositoryTotals, Kind: row.Kind, Pushed: row.Pushed, Pushable: row.Kind == meta.Own}
 	p, err := r.placeOf(ctx, &row.Repository)
 	if err == nil && p.rule != nil {
-		s.Rule, s.Upstream = p.rule.Prefix, p.rule.Upstream
+		s.Rule, s.Upstream, s.Pushable = p.rule.Prefix, p.rule.Upstream, p.rule.Push
 	}
 	return s, err
 }

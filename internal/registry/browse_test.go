@@ -75,7 +75,7 @@ func TestBrowse(t *testing.T) {
 	for repo, want := range map[string]registry.RepositorySummary{
 		"hub/app1": {Kind: registry.CachedRepository, Rule: "hub", Upstream: "up.test", RepositoryTotals: meta.RepositoryTotals{Images: 1}},
 		"gone/app": {Kind: registry.CachedRepository, RepositoryTotals: meta.RepositoryTotals{Images: 1}},
-		"team/app": {Kind: registry.OwnRepository},
+		"team/app": {Kind: registry.OwnRepository, Pushable: true},
 	} {
 		got, err := reg.Summary(t.Context(), root, repo)
 		got.Repository = registry.Repository{}

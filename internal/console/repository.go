@@ -1,0 +1,370 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
+	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/registry"
+)
+
+// What pages of repositories and images ask of the decision, beside iam's actions.
+const (
+	deleteRepository   = "ecr:DeleteRepository"
+	getLifecycle       = "ecr:GetLifecyclePolicy"
+	putLifecycle       = "ecr:PutLifecyclePolicy"
+	deleteLifecycle    = "ecr:DeleteLifecyclePolicy"
+	startPreview       = "ecr:StartLifecyclePolicyPreview"
+	getPreview         = "ecr:GetLifecyclePolicyPreview"
+	describeReplicated = "ecr:DescribeImageReplicationStatus"
+	updateStorageClass = "ecr:UpdateImageStorageClass"
+)
+
+// asked is what pages of a repository have to know before they offer something.
+func asked() []string {
+	return []string{
+		iam.DescribeImages, iam.BatchGetImage, iam.GetDownloadURLForLayer, iam.BatchImportUpstreamImage, iam.PutImage, iam.BatchDeleteImage,
+		iam.GetRepositoryPolicy, iam.SetRepositoryPolicy, iam.DeleteRepositoryPolicy,
+		deleteRepository, getLifecycle, putLifecycle, deleteLifecycle, startPreview, getPreview, describeReplicated, updateStorageClass,
+	}
+}
+
+// tab is a part of a repository's page.
+type tab struct {
+	ID, Name string // Name is a text
+	Action   string // it is shown to who may do this; "": to everybody
+}
+
+func tabs() []tab {
+	return []tab{
+		{"images", "Images", iam.DescribeImages},
+		{"untagged", "Without a tag", iam.DescribeImages},
+		{"history", "History", iam.DescribeImages},
+		{"lifecycle", "Lifecycle policy", getLifecycle},
+		{"permissions", "Permissions", iam.GetRepositoryPolicy},
+		{"commands", "Commands", ""},
+	}
+}
+
+// repositoryPage is a repository with one of its tabs.
+type repositoryPage struct {
+	registry.RepositorySummary
+	Path string
+	Tab  string
+	Tabs []tab // that are offered
+	Can  can
+	Of   any // what the tab shows
+}
+
+// can is what the visitor may do.
+type can map[string]bool
+
+// May says whether the visitor may do an action of ECR, without its prefix.
+func (c can) May(action string) bool { return c["ecr:"+action] }
+
+func (v *visit) repositoryOrImage() error {
+	name, d, image := strings.Cut(v.r.PathValue("name"), "@")
+	switch {
+	case image:
+		return v.image(name, digest.Digest(d))
+	case name == "":
+		return v.redirect(repositoriesPath)
+	}
+	return v.repository(name, v.query("tab"), nil, "")
+}
+
+// repository shows a tab of a repository's page: with what was wrong with a form of it, and
+// the text that was typed there, if cause is not nil.
+func (v *visit) repository(name, id string, cause error, typed string) error {
+	s, may, err := v.repositoryOf(name)
+	if err != nil {
+		return err
+	}
+	if s.Name != name && cause == nil { // an alias of it
+		return v.redirect(address(repositoryPath(s.Name), "tab", id))
+	}
+	p := repositoryPage{RepositorySummary: s, Path: repositoryPath(s.Name), Tab: id, Can: may}
+	for _, t := range tabs() {
+		if t.Action == "" || may[t.Action] {
+			p.Tabs = append(p.Tabs, t)
+		}
+	}
+	if p.Tab == "" {
+		p.Tab = p.Tabs[0].ID
+	}
+	if p.Of, err = v.tabOf(&p, typed, cause != nil); err != nil {
+		return err
+	}
+	page := &Page{Title: s.Name, Section: repositoriesPath, Data: p}
+	if p.Of == nil {
+		return v.show(http.StatusNotFound, "missing", &Page{Title: v.T("Nothing is here"), Section: repositoriesPath})
+	}
+	if cause != nil {
+		return v.again(cause, "repository", page)
+	}
+	return v.show(http.StatusOK, "repository", page)
+}
+
+// repositoryOf returns a repository and what the visitor may do there.
+func (v *visit) repositoryOf(name string) (registry.RepositorySummary, can, error) {
+	s, err := v.console.Registry.Summary(v.ctx(), v.caller(), name)
+	if err != nil {
+		return s, nil, err
+	}
+	may, err := v.console.Registry.May(v.ctx(), v.caller(), s.Name, asked())
+	return s, may, err
+}
+
+// tabOf returns what a tab shows, nil if there is no such tab.
+func (v *visit) tabOf(p *repositoryPage, typed string, failed bool) (any, error) {
+	switch p.Tab {
+	case "images":
+		return v.tagsTab(p)
+	case "untagged":
+		return v.untaggedTab(p)
+	case "history":
+		return v.historyTab(p)
+	case "lifecycle":
+		return v.lifecycleTab(p, typed, failed)
+	case "permissions":
+		return v.permissionsTab(p, typed, failed)
+	case "commands":
+		return v.commandsTab(p)
+	case "delete":
+		return struct{}{}, nil
+	}
+	return nil, nil
+}
+
+// tagsTab is a page of tags.
+type tagsTab struct {
+	Part      string
+	Tags      []tagRow
+	First     string
+	Following string
+	More      bool // what was looked at so far has few of those that are asked for
+}
+
+// tagRow is a tag, with what is said of it.
+type tagRow struct {
+	registry.TagState
+	Word, Mark string // its state, a text; and how that looks
+}
+
+func (v *visit) tagsTab(p *repositoryPage) (any, error) {
+	q := registry.TagQuery{Part: strings.TrimSpace(v.query("q")), After: v.query("after"), Limit: tagRows}
+	page, err := v.console.Registry.HeldTags(v.ctx(), v.caller(), p.Name, q)
+	if err != nil {
+		return nil, err
+	}
+	t := tagsTab{Part: q.Part, More: page.Next != "" && len(page.Tags) < tagRows}
+	if q.After != "" {
+		t.First = address(p.Path, "tab", "images", "q", q.Part)
+	}
+	if page.Next != "" {
+		t.Following = address(p.Path, "tab", "images", "q", q.Part, "after", page.Next)
+	}
+	words := map[string][2]string{
+		registry.TagOwn: {"own", ""}, registry.TagFresh: {"fresh", "good"}, registry.TagStale: {"stale", "warn"},
+		registry.TagOrphaned: {"orphaned", "bad"}, registry.TagKept: {"kept", ""},
+	}
+	for _, s := range page.Tags {
+		w := words[s.State]
+		t.Tags = append(t.Tags, tagRow{s, w[0], w[1]})
+	}
+	return t, nil
+}
+
+// untaggedTab is a page of images without a tag.
+type untaggedTab struct {
+	Images    []registry.Image
+	First     string
+	Following string
+}
+
+func (v *visit) untaggedTab(p *repositoryPage) (any, error) {
+	after := v.query("after")
+	images, next, err := v.console.Registry.Images(v.ctx(), v.caller(), p.Name, registry.Which{Tagged: registry.UntaggedImages}, digest.Digest(after), tagRows)
+	if err != nil {
+		return nil, err
+	}
+	t := untaggedTab{Images: images}
+	if after != "" {
+		t.First = address(p.Path, "tab", "untagged")
+	}
+	if next != "" {
+		t.Following = address(p.Path, "tab", "untagged", "after", string(next))
+	}
+	return t, nil
+}
+
+// historyTab is a page of moves.
+type historyTab struct {
+	Tag       string // "": of all
+	Moves     []moveRow
+	First     string
+	Following string
+}
+
+// moveRow is a move, with who did it as a text.
+type moveRow struct {
+	registry.TagMove
+	Word string
+}
+
+func (v *visit) historyTab(p *repositoryPage) (any, error) {
+	q := registry.MoveQuery{Tag: v.query("tag"), Limit: moveRows}
+	if at := v.query("at"); at != "" {
+		micros, err := strconv.ParseInt(at, 10, 64)
+		n, noNumber := strconv.ParseInt(v.query("n"), 10, 64)
+		if err != nil || noNumber != nil {
+			return nil, errs.New(errs.ParamInvalid, "the address of this page is broken: go to the begin of the list")
+		}
+		q.Before = registry.MoveBefore(v.query("of"), n, time.UnixMicro(micros))
+	}
+	moves, more, err := v.console.Registry.Moves(v.ctx(), v.caller(), p.Name, q)
+	if err != nil {
+		return nil, err
+	}
+	t := historyTab{Tag: q.Tag}
+	words := map[string]string{registry.MovedByPush: "push", registry.MovedByUpstream: "the upstream", registry.MovedByDelete: "deletion", "": "the upstream or a push"}
+	for _, m := range moves {
+		t.Moves = append(t.Moves, moveRow{m, words[m.By]})
+	}
+	if v.query("at") != "" {
+		t.First = address(p.Path, "tab", "history", "tag", q.Tag)
+	}
+	if more {
+		last := moves[len(moves)-1]
+		t.Following = address(p.Path, "tab", "history", "tag", q.Tag, "at", strconv.FormatInt(last.At.UnixMicro(), 10), "n", strconv.FormatInt(last.N, 10), "of", last.Tag)
+	}
+	return t, nil
+}
+
+// lifecycleTab is the lifecycle policy, and what the last preview said.
+type lifecycleTab struct {
+	Text      string // as it is, or as it was typed
+	Saved     bool   // there is one
+	Evaluated time.Time
+	Preview   *registry.Preview
+	Results   []registry.PreviewResult
+	Following string // more results
+	Events    []registry.LifecycleEvent
+	Example   string
+}
+
+// lifecycleExample is what somebody who begins needs: few words, and both kinds of rules.
+const lifecycleExample = `{
+  "rules": [
+    {
+      "rulePriority": 1,
+      "description": "Keep the last 30 images",
+      "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 30},
+      "action": {"type": "expire"}
+    }
+  ]
+}`
+
+func (v *visit) lifecycleTab(p *repositoryPage, typed string, failed bool) (any, error) {
+	t := lifecycleTab{Text: typed, Example: lifecycleExample}
+	own, err := v.console.Registry.LifecyclePolicy(v.ctx(), v.caller(), p.Name)
+	if err != nil && errs.CodeOf(err) != errs.LifecycleUnknown {
+		return nil, err
+	}
+	t.Saved, t.Evaluated = err == nil, own.Evaluated
+	if !failed {
+		t.Text = own.Text
+	}
+	if p.Can[getPreview] && v.query("preview") != "" {
+		q := registry.PreviewQuery{After: digest.Digest(v.query("after")), Limit: tagRows}
+		preview, results, next, err := v.console.Registry.Preview(v.ctx(), v.caller(), p.Name, q)
+		switch {
+		case errs.CodeOf(err) == errs.PreviewUnknown:
+		case err != nil:
+			return nil, err
+		default:
+			t.Preview, t.Results = &preview, results
+			if !failed {
+				t.Text = preview.Text
+			}
+		}
+		if next != "" {
+			t.Following = address(p.Path, "tab", "lifecycle", "preview", "1", "after", string(next))
+		}
+	}
+	t.Events, err = v.console.Registry.LifecycleEvents(v.ctx(), v.caller(), p.Name, 0, 20)
+	return t, err
+}
+
+// permissionsTab is the policy, and what it and the others decide for a user.
+type permissionsTab struct {
+	Text      string
+	Saved     bool
+	User      string
+	Decisions []registry.Decision
+	Problem   *Failure // why there are none
+	Example   string
+}
+
+func permissionsExample(id string) string {
+	return `{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Sid": "Pull",
+      "Effect": "Allow",
+      "Principal": {"AWS": "arn:aws:iam::` + id + `:user/NAME"},
+      "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    }
+  ]
+}`
+}
+
+func (v *visit) permissionsTab(p *repositoryPage, typed string, failed bool) (any, error) {
+	t := permissionsTab{Text: typed, User: strings.TrimSpace(v.query("user")), Example: permissionsExample(v.ID)}
+	own, err := v.console.Registry.RepositoryPolicy(v.ctx(), v.caller(), p.Name)
+	if err != nil && errs.CodeOf(err) != errs.PolicyUnknown {
+		return nil, err
+	}
+	if t.Saved = err == nil; !failed {
+		t.Text = own.Text
+	}
+	if t.User == "" {
+		return t, nil
+	}
+	who, err := v.Admin.As(v.ctx(), v.caller(), t.User)
+	if err == nil {
+		t.Decisions, err = v.console.Registry.PullDecisions(v.ctx(), v.caller(), p.Name, who)
+	}
+	if err != nil {
+		if t.Problem = v.failure(err); t.Problem == nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// firstTag returns a tag of a repository, for an example; "latest" if none is known.
+func (v *visit) firstTag(p *repositoryPage) string {
+	if tag := v.query("tag"); tag != "" {
+		if _, err := oci.ParseTag(tag); err == nil {
+			return tag
+		}
+	}
+	if !p.Can[iam.DescribeImages] {
+		return "latest"
+	}
+	page, err := v.console.Registry.HeldTags(v.ctx(), v.caller(), p.Name, registry.TagQuery{Limit: tagRows})
+	latest := func(t registry.TagState) bool { return t.Name == "latest" }
+	if err != nil || len(page.Tags) == 0 || slices.ContainsFunc(page.Tags, latest) {
+		return "latest"
+	}
+	return page.Tags[0].Name
+}
