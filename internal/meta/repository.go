@@ -276,7 +276,18 @@ func (db *DB) DescribeRepository(ctx context.Context, name string) (Repository, 
 	})
 }
 
-func costOfRepository(r Repository) int { return 1 + len(r.Policy)/2048 }
+// costOfRepository counts rows, of 2 KiB.
+func costOfRepository(r Repository) int {
+	return 1 + (len(r.Policy)+sizeOfTags(r.ResourceTags))/2048
+}
+
+// sizeOfTags is how many bytes of memory tags take: of each, the text and two strings.
+func sizeOfTags(tags []rule.ResourceTag) (n int) {
+	for _, t := range tags {
+		n += 32 + len(t.Key) + len(t.Value)
+	}
+	return n
+}
 
 // repository returns one, or errs.RepoUnknown.
 func (r runner) repository(ctx context.Context, name string) (Repository, error) {
