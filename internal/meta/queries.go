@@ -155,6 +155,7 @@ const (
 	claimQueued
 	renewQueued
 	endQueued
+	postponeQueued
 	releaseQueued
 	freeQueued
 	listOverdue
@@ -557,9 +558,11 @@ var texts = [queries]string{
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5`,
 	endQueued: `DELETE FROM replication_queue
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5 AND digest = $6`,
-	releaseQueued: `UPDATE replication_queue SET claim = '', due_at = $6,
-			failure = CASE WHEN CAST($7 AS TEXT) = '' THEN failure ELSE CAST($7 AS TEXT) END,
-			reason = CASE WHEN CAST($7 AS TEXT) = '' THEN reason ELSE $8 END
+	postponeQueued: `UPDATE replication_queue SET claim = '', due_at = $8,
+			failure = CASE WHEN CAST($9 AS TEXT) = '' THEN failure ELSE CAST($9 AS TEXT) END,
+			reason = CASE WHEN CAST($9 AS TEXT) = '' THEN reason ELSE $10 END
+		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5 AND digest = $6 AND queued_at = $7`,
+	releaseQueued: `UPDATE replication_queue SET claim = '', due_at = queued_at
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5`,
 	freeQueued: `UPDATE replication_queue SET claim = '', due_at = $1 WHERE claim > ''`,
 	listOverdue: `SELECT region, registry_id, repository, name, digest, failure, reason FROM replication_queue

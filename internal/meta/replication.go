@@ -190,7 +190,7 @@ func (db *DB) EndCopy(ctx context.Context, c Copy, stale bool, at time.Time) err
 			return err
 		}
 		if n == 0 {
-			if n, err = t.exec(ctx, releaseQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim, micros(at), "", []byte{}); err != nil || n == 0 {
+			if n, err = t.releaseCopy(ctx, c); err != nil || n == 0 {
 				return err
 			}
 		}
@@ -202,9 +202,10 @@ func (db *DB) EndCopy(ctx context.Context, c Copy, stale bool, at time.Time) err
 	})
 }
 
-// PostponeCopy gives a claim back: it is due again at a later time. failure is a word for
-// what went wrong and reason tells it; "": what went wrong before stands. It does nothing for a claim that
-// is over.
+// PostponeCopy gives a claim back: it is due again at a later time, or at once if it was
+// pushed again, or its name got another image, while it was made. failure is a word for
+// what went wrong and reason tells it; "": what went wrong before stands. It does nothing
+// for a claim that is over.
 func (db *DB) PostponeCopy(ctx context.Context, c Copy, due time.Time, failure, reason string) error {
 	if failure != "" {
 		if err := checkWord("failure", failure); err != nil {
@@ -212,9 +213,18 @@ func (db *DB) PostponeCopy(ctx context.Context, c Copy, due time.Time, failure, 
 		}
 	}
 	return db.changeCopy(ctx, c, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, releaseQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim, micros(due), failure, []byte(reason))
+		n, err := t.exec(ctx, postponeQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim, string(c.Digest), micros(c.Queued),
+			micros(due), failure, []byte(reason))
+		if err == nil && n == 0 {
+			_, err = t.releaseCopy(ctx, c)
+		}
 		return err
 	})
+}
+
+// releaseCopy ends the claim of what was pushed anew while it was made: that is due since.
+func (t *tx) releaseCopy(ctx context.Context, c Copy) (int64, error) {
+	return t.exec(ctx, releaseQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim)
 }
 
 // FreeCopies ends all claims, if no other process can have made one: those who had them

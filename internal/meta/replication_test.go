@@ -185,6 +185,19 @@ func testReplicationFails(t *testing.T, o meta.Options) {
 	diff(t, "failed", "east failed Refused a stranger's \xff words;", statuses(t, db, "r", "a"))
 	check(t, push(t, db, "r", "a", nil, "t"))
 	diff(t, "pushed again", "east waiting;", statuses(t, db, "r", "a"))
+
+	// What went wrong with what was there before is nothing of what is pushed meanwhile,
+	// be it the same image.
+	for n := 40; n < 42; n++ {
+		a = claimed(t, db, east, fmt.Sprint("before", n), n)
+		diff(t, "attempts", 1, a.Attempts)
+		m, e := manifest(t, "c")
+		check(t, db.PutImage(ctx, meta.Push{Repository: "r", Manifest: m, Edges: e, Tags: []string{"t"}, At: at(n + 1)}))
+		check(t, db.PostponeCopy(ctx, a, at(900), "Refused", "the old one's"))
+		diff(t, "due", at(n+1), must(db.NextCopy(ctx, east))(t))
+	}
+	all = must(db.GiveUpCopies(ctx, at(50), at(50), 10))(t)
+	diff(t, "given up", []meta.GivenUp{{To: east, Repository: "r", Name: "t", Digest: name("c"), Failure: meta.NotTried, Reason: "it was never tried"}}, all)
 }
 
 // testReplicationMany: a step of the queue costs as many statements whether one copy or
