@@ -211,6 +211,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		DB:       w.db,
 		Every:    time.Duration(c.Retain.LifecycleEvery),
 		Untagged: int(c.Retain.UntaggedCached),
+		Grace:    time.Duration(c.Retain.Grace),
 		Changed:  tell.retained,
 		Logger:   w.log,
 	})

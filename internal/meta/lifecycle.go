@@ -148,9 +148,7 @@ func (db *DB) Facts(ctx context.Context, repo string, now time.Time) (*Facts, er
 	}
 	waiting := db.pulls.of(repo)
 	for i := range f.Images {
-		if at := waiting[f.Images[i].Digest]; f.Images[i].Pulled.Before(at) {
-			f.Images[i].Pulled = at
-		}
+		waiting[f.Images[i].Digest].bring(&f.Images[i])
 	}
 	return f, nil
 }
@@ -221,12 +219,22 @@ func (db *DB) factPage(ctx context.Context, repo string, after digest.Digest) ([
 
 func scanFacts(rows *sql.Rows) (m lifecycle.Image, err error) {
 	var d string
-	var pushed, pulled int64
+	var pushed, pulled, needed int64
 	var s Storage
-	err = scanStorage(rows, &s, &d, &pushed, &pulled)
-	m.Digest, m.Pushed, m.Pulled = digest.Digest(d), fromMicros(pushed), fromMicros(pulled)
+	err = scanStorage(rows, &s, &d, &pushed, &pulled, &needed)
+	m.Digest, m.Pushed, m.Pulled, m.Needed = digest.Digest(d), fromMicros(pushed), fromMicros(pulled), fromMicros(needed)
 	m.Archived, m.Moved, m.Activated = s.Archived, s.ArchivedAt, s.ActivatedAt
 	return m, err
+}
+
+// bring brings an image up to date.
+func (u used) bring(m *lifecycle.Image) {
+	if m.Pulled.Before(u[wasPulled]) {
+		m.Pulled = u[wasPulled]
+	}
+	if m.Needed.Before(u[wasNeeded]) {
+		m.Needed = u[wasNeeded]
+	}
 }
 
 // unchanged says whether what a mark went by is still so.
@@ -236,10 +244,8 @@ func (t *tx) unchanged(ctx context.Context, repo string, was *lifecycle.Image) (
 		return false, err
 	}
 	is := found[0]
-	if at := t.db.pulls.latest(repo, was.Digest, false); is.Pulled.Before(at) {
-		is.Pulled = at
-	}
+	t.db.pulls.latest(repo, was.Digest).bring(&is)
 	tags, err := list(ctx, t.runner, listTagsOf, []any{repo, string(was.Digest)}, text[string])
-	return err == nil && is.Pulled.Equal(was.Pulled) && is.Pushed.Equal(was.Pushed) && is.Archived == was.Archived &&
+	return err == nil && is.Pulled.Equal(was.Pulled) && is.Needed.Equal(was.Needed) && is.Pushed.Equal(was.Pushed) && is.Archived == was.Archived &&
 		is.Moved.Equal(was.Moved) && is.Activated.Equal(was.Activated) && slices.Equal(tags, was.Tags), err
 }

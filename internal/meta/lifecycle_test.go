@@ -107,16 +107,22 @@ func testPolicies(t *testing.T, o meta.Options) {
 func testFacts(t *testing.T, o meta.Options) {
 	ctx := t.Context()
 	db := open(t, o)
+	putBlob(t, db, "c", 0, "r")
+	putBlob(t, db, "l", 0, "r")
 	putManifest(t, db, "r", "", 1, "amd", "config c", "layer l")
 	putManifest(t, db, "r", "v2", 2, "idx", "child amd linux/amd64", "child gone linux/arm64")
 	putManifest(t, db, "r", "v1", 3, "idx")
 	putManifest(t, db, "r", "", 4, "sig", "subject idx")
 	must(db.SetArchived(ctx, "r", name("sig"), true, at(5)))(t)
 	db.Touch("r", "", name("idx"), at(60))
+	check(t, push(t, db, "r", "amd", nil))                                 // again, at second 1
+	wantCode(t, "there", errs.ImageExists, strict(t, db, "r", "idx", nil)) // also at second 1
+	db.Needed("r", name("sig"), at(61))
+	db.Served("r", name("idx"), at(62)) // which is nothing to policies
 	want := []lifecycle.Image{
-		{Digest: name("amd"), Pushed: at(1), Pulled: at(1)},
-		{Digest: name("idx"), Pushed: at(2), Pulled: at(60), Tags: []string{"v1", "v2"}, Children: []digest.Digest{name("amd"), name("gone")}},
-		{Digest: name("sig"), Pushed: at(4), Pulled: at(4), Subject: name("idx"), Archived: true, Moved: at(5)},
+		{Digest: name("amd"), Pushed: at(1), Pulled: at(1), Needed: at(1)},
+		{Digest: name("idx"), Pushed: at(2), Pulled: at(60), Needed: at(1), Tags: []string{"v1", "v2"}, Children: []digest.Digest{name("amd"), name("gone")}},
+		{Digest: name("sig"), Pushed: at(4), Pulled: at(4), Needed: at(61), Subject: name("idx"), Archived: true, Moved: at(5)},
 	}
 	got := must(db.Facts(ctx, "r", at(100)))(t).Images
 	slices.SortFunc(got, func(a, b lifecycle.Image) int { return a.Pushed.Compare(b.Pushed) })
@@ -204,6 +210,9 @@ func testApplyRechecks(t *testing.T, o meta.Options) {
 		"a tag went":      {unused, func(db *meta.DB) error { _, err := db.DeleteTag(ctx, "r", "v2", later); return err }, []string{"m2"}},
 		"a tag moved":     {unused, func(db *meta.DB) error { putManifest(t, db, "r", "v2", 99, "m3"); return nil }, []string{"m2", "m3"}},
 		"a pull":          {unused, func(db *meta.DB) error { db.Touch("r", "", name("m3"), later); return nil }, []string{"m3"}},
+		"it was needed":   {unused, func(db *meta.DB) error { db.Needed("r", name("m3"), later); return nil }, []string{"m3"}},
+		"it was given":    {unused, func(db *meta.DB) error { db.Served("r", name("m3"), later); return nil }, []string{}},
+		"pushed again":    {unused, func(db *meta.DB) error { return push(t, db, "r", "m2", nil) }, []string{"m2"}},
 		"an index came":   {unused, func(db *meta.DB) error { putManifest(t, db, "r", "", 99, "idx", "child m1 linux/amd64"); return nil }, []string{"idx", "m1"}},
 		"it is archived":  {unused, func(db *meta.DB) error { _, err := db.SetArchived(ctx, "r", name("m1"), true, later); return err }, []string{"m1*"}},
 		"it is gone":      {unused, func(db *meta.DB) error { _, err := db.DeleteManifest(ctx, "r", name("m1"), later); return err }, []string{}},

@@ -49,8 +49,8 @@ type LifecycleDone struct {
 }
 
 // ApplyLifecycle does what the marks say, in one transaction, as far as that which they
-// went by still holds: the image as it was pushed, its last pull, its tags, where it is
-// stored, that no index which stays names it; without a policy of the repository's also that
+// went by still holds: the image as it was pushed, its last pull and whether somebody counted
+// on it otherwise, its tags, where it is stored, that no index which stays names it; without a policy of the repository's also that
 // it is no tag's last whole image. What follows it is looked at in the same way, and without a
 // policy has no tag either: if one of these is another by now, none of them goes. A mark by a rule that counts images holds
 // only if no image came to the repository or left it, and no tag left an image, since

@@ -47,8 +47,14 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 		if err := t.changes(ctx, repo, p); err != nil {
 			return err
 		}
-		if err := t.putManifest(ctx, repo.Name, p.Manifest, p.Edges, p.At); err != nil {
+		isNew, err := t.putManifest(ctx, repo.Name, p.Manifest, p.Edges, p.At)
+		if err != nil {
 			return err
+		}
+		if !isNew { // it is as old as it was, but an index may be on its way that names it
+			if _, err := t.exec(ctx, putNeeded, repo.Name, string(p.Manifest.Digest), micros(p.At)); err != nil {
+				return err
+			}
 		}
 		if repo.Archives {
 			if err := t.moveImage(ctx, repo.Name, p.Manifest.Digest, false, p.At); err != nil {
@@ -74,6 +80,9 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 		}
 		return t.completeFrom(ctx, repo.Name, p.Manifest.Digest)
 	})
+	if errs.CodeOf(err) == errs.ImageExists { // which is to the pusher as if it were pushed
+		db.Needed(p.Repository, p.Manifest.Digest, p.At)
+	}
 	if err != nil {
 		return fmt.Errorf("push of %s@%s: %w", p.Repository, p.Manifest.Digest, err)
 	}
@@ -277,7 +286,7 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if err := t.freed(ctx, repo, d); err != nil {
 		return nil, err
 	}
-	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteEdges} {
+	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteNeeded, deleteEdges} {
 		if _, err := t.exec(ctx, q, repo, string(d)); err != nil {
 			return nil, err
 		}

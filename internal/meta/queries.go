@@ -174,6 +174,9 @@ const (
 	putStorage
 	deleteStorage
 	deleteStorageOf // a repository
+	putNeeded
+	deleteNeeded
+	deleteNeededOf // a repository
 	noteArchives
 	notePushed
 	listImageStorage

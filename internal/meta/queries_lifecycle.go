@@ -10,8 +10,13 @@ var lifecycleTexts = map[query]string{
 			archived_at = excluded.archived_at, activated_at = excluded.activated_at`,
 	deleteStorage:   `DELETE FROM storage WHERE repository = $1 AND digest = $2`,
 	deleteStorageOf: `DELETE FROM storage WHERE repository = $1`,
-	noteArchives:    `UPDATE repositories SET archives = TRUE WHERE name = $1`,
-	notePushed:      `UPDATE repositories SET pushed = TRUE WHERE name = $1`,
+	putNeeded: `INSERT INTO needed (repository, digest, at)
+		SELECT repository, digest, CAST($3 AS BIGINT) FROM manifests WHERE repository = $1 AND digest = $2
+		ON CONFLICT (repository, digest) DO UPDATE SET at = excluded.at WHERE needed.at < excluded.at`,
+	deleteNeeded:   `DELETE FROM needed WHERE repository = $1 AND digest = $2`,
+	deleteNeededOf: `DELETE FROM needed WHERE repository = $1`,
+	noteArchives:   `UPDATE repositories SET archives = TRUE WHERE name = $1`,
+	notePushed:     `UPDATE repositories SET pushed = TRUE WHERE name = $1`,
 	listImageStorage: `SELECT digest, archived, archived_at, activated_at FROM storage
 		WHERE repository = $1 AND digest >= $2 AND digest <= $3 ORDER BY digest`,
 	listHeldChildren: `SELECT digest FROM edges e
@@ -39,13 +44,15 @@ var lifecycleTexts = map[query]string{
 		WHERE r.name > $1 AND (r.kind = 'cached' AND NOT r.pushed OR p.repository IS NOT NULL) ORDER BY r.name LIMIT $2`,
 
 	// The columns before raw, so that the bytes are not read.
-	listFacts: `SELECT m.digest, m.stored_at, m.pulled_at,
+	listFacts: `SELECT m.digest, m.stored_at, m.pulled_at, COALESCE(n.at, 0),
 			COALESCE(s.archived, FALSE), COALESCE(s.archived_at, 0), COALESCE(s.activated_at, 0)
 		FROM manifests m LEFT JOIN storage s ON s.repository = m.repository AND s.digest = m.digest
+		LEFT JOIN needed n ON n.repository = m.repository AND n.digest = m.digest
 		WHERE m.repository = $1 AND m.digest > $2 ORDER BY m.digest LIMIT $3`,
-	getFacts: `SELECT m.digest, m.stored_at, m.pulled_at,
+	getFacts: `SELECT m.digest, m.stored_at, m.pulled_at, COALESCE(n.at, 0),
 			COALESCE(s.archived, FALSE), COALESCE(s.archived_at, 0), COALESCE(s.activated_at, 0)
 		FROM manifests m LEFT JOIN storage s ON s.repository = m.repository AND s.digest = m.digest
+		LEFT JOIN needed n ON n.repository = m.repository AND n.digest = m.digest
 		WHERE m.repository = $1 AND m.digest = $2`,
 	listFactEdges: `SELECT parent, kind, digest FROM edges
 		WHERE repository = $1 AND parent >= $2 AND parent <= $3 AND kind IN ('child', 'subject')

@@ -34,10 +34,13 @@ func (c *Cache) Manifest(ctx context.Context, s Scope, ref oci.Reference) (Answe
 // Pulled says that a client was given the manifest, not only told of it: it
 // counts as a pull, unless the scope says that it does not, and may start the prefetch of its layers.
 func (c *Cache) Pulled(s Scope, ref oci.Reference, m *oci.Manifest) {
-	if s.Unnoted {
-		c.Index.Served(s.Repository, m.Digest, time.Now())
-	} else {
+	switch {
+	case !s.Unnoted:
 		c.Index.Touch(s.Repository, ref.Tag, m.Digest, time.Now())
+	case s.Own:
+		c.Index.Served(s.Repository, m.Digest, time.Now())
+	default: // in which pulls keep images for an hour that are to go
+		c.Index.Needed(s.Repository, m.Digest, time.Now())
 	}
 	c.recent.served(s.Repository, m.Digest)
 	if s.Rule.Prefetch == rule.PrefetchManifest {

@@ -24,7 +24,8 @@ const (
 	// lifecycleTries is how often a repository is evaluated in one run, where pushes
 	// and deletions come between.
 	lifecycleTries = 32
-	// lifecycleServed is how long an image of the cache is left alone after a pull.
+	// lifecycleServed is how long an image of the cache is left alone after a pull, also after
+	// one that is to change no pull time.
 	lifecycleServed = time.Hour
 	// oldPreviews is how many previews are forgotten in one transaction.
 	oldPreviews = 4
@@ -39,6 +40,9 @@ type LifecycleOptions struct {
 	// Untagged is after how many days without a pull images of the cache go that a tag
 	// has left, where their repository has no policy and nobody pushed to it. 0: they stay.
 	Untagged int
+
+	// Grace is how long an image stays that was pushed again, or that a push was told of.
+	Grace time.Duration // 0: 1 h
 
 	// Changed is told of each image that goes, or goes into the archive. It returns at
 	// once; nil: nobody is told.
@@ -78,6 +82,9 @@ type Lifecycle struct {
 func RunLifecycle(o LifecycleOptions) *Lifecycle {
 	if o.Every == 0 {
 		o.Every = time.Hour
+	}
+	if o.Grace == 0 {
+		o.Grace = time.Hour
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -222,11 +229,14 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 	}
 	counts := func(r lifecycle.Rule) bool { return r.Count == lifecycle.MoreThan }
 	b := meta.LifecycleBatch{Repository: r.Repository, Policy: r.Policy, Facts: facts, At: now, Ages: !slices.ContainsFunc(p.Rules, counts)}
+	needed := now.Add(-l.Grace)
 	if r.Cached {
 		b.Spare = now.Add(-lifecycleServed)
-		served := func(m *lifecycle.Image) bool { return m.Pulled.After(b.Spare) }
-		marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return served(m.Image) || slices.ContainsFunc(m.Follow, served) })
 	}
+	spared := func(m *lifecycle.Image) bool {
+		return m.Needed.After(needed) || r.Cached && (m.Pulled.After(b.Spare) || m.Needed.After(b.Spare))
+	}
+	marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return spared(m.Image) || slices.ContainsFunc(m.Follow, spared) })
 	progress := 0
 	for len(marks) > 0 {
 		if ctx.Err() != nil {

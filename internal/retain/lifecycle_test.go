@@ -334,6 +334,46 @@ func TestServed(t *testing.T) {
 	w.has("an hour later", "cached", []string{"c", "d", "e", "sig"}, "d", "e")
 }
 
+// TestNeeded: what is pushed again, or was told to a push, stays until the index can have
+// come that names it, and what was given where that is no pull until its platform or its
+// layers were; neither is younger, or pulled, for that.
+func TestNeeded(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	l := w.lives(30)
+	names := []string{"amd", "told", "sig", "idx"}
+	w.own("r", strings.Replace(strings.Replace(unused, "sinceImagePulled", "sinceImagePushed", 1), `"any"`, `"untagged"`, 1))
+	for _, s := range names[:3] {
+		w.pushed("r", "", s, now)
+	}
+	w.put("r", "", "other", now, "")
+	w.put("r", "", "otherSig", now, "other")
+	at := now.Add(9 * day)
+	w.pushed("r", "", "amd", at)
+	w.db.Needed("r", digest.FromString("told"), at)
+	w.pushed("r", "", "otherSig", at)
+	w.run(l, at.Add(hour-time.Second))
+	w.has("within the hour", "r", append(names, "other", "otherSig"), "amd", "told", "other", "otherSig")
+	m, err := w.db.Image(ctx, "r", digest.FromString("amd"))
+	w.must(err)
+	if !m.Stored.Equal(now) || !m.Pulled.Equal(now) {
+		t.Errorf("pushed at %s and pulled at %s, not %s", m.Stored, m.Pulled, now)
+	}
+	w.pushed("r", "v1", "idx", at.Add(hour), "amd")
+	w.run(l, at.Add(2*hour))
+	w.has("after it", "r", append(names, "other", "otherSig"), "amd", "idx")
+
+	w.put("cached", "", "amd", now, "")
+	w.put("cached", "latest", "idx", now, "", "amd")
+	w.put("cached", "latest", "new", now.Add(day), "")
+	at = now.Add(40 * day)
+	w.db.Needed("cached", digest.FromString("idx"), at)
+	w.run(l, at.Add(time.Second))
+	w.has("given a second ago", "cached", names, "amd", "idx")
+	w.run(l, at.Add(hour))
+	w.has("an hour later", "cached", names)
+}
+
 // TestManyFollow: what is about an image goes in several transactions, and all of it
 // before the image.
 func TestManyFollow(t *testing.T) {
