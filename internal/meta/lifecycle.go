@@ -51,8 +51,10 @@ func (r runner) policy(ctx context.Context, repo string) (LifecyclePolicy, error
 // Errors: errs.RepoUnknown, errs.NameInvalid.
 func (db *DB) PutLifecyclePolicy(ctx context.Context, repo, document string) error {
 	_, err := db.changeLifecycle(ctx, repo, func(ctx context.Context, t *tx) (LifecyclePolicy, error) {
-		_, err := t.exec(ctx, putPolicyOf, repo, []byte(document))
-		return LifecyclePolicy{}, err
+		if _, err := t.exec(ctx, putPolicyOf, repo, []byte(document)); err != nil {
+			return LifecyclePolicy{}, err
+		}
+		return LifecyclePolicy{}, t.change(ctx, repo) // there may have been others without a policy
 	})
 	return err
 }
@@ -121,19 +123,18 @@ const factPage = 1000
 type Facts struct {
 	Images []lifecycle.Image
 
-	images, moves int64     // so many images there were, and moves since before since
-	since         time.Time // a minute before the facts were read
+	changes int64 // of the repository, before they were read
 }
 
 // Facts returns what is known of all images of a repository, for a policy: a few
 // hundred bytes for each, read by pages, and not of one moment. What is done about it
 // is checked again in ApplyLifecycle. Errors: errs.NameInvalid.
-func (db *DB) Facts(ctx context.Context, repo string, now time.Time) (*Facts, error) {
+func (db *DB) Facts(ctx context.Context, repo string) (*Facts, error) {
 	if _, err := oci.ParseRepository(repo); err != nil {
 		return nil, err
 	}
-	f := &Facts{since: now.Add(-time.Minute)}
-	err := f.count(ctx, db.get(), repo)
+	f := &Facts{}
+	err := db.get().row(ctx, getChanges, []any{repo}, &f.changes)
 	for after := digest.Digest(""); err == nil; {
 		var page []lifecycle.Image
 		page, err = db.factPage(ctx, repo, after)
@@ -172,12 +173,14 @@ func (db *DB) Left(ctx context.Context, repo string) (map[digest.Digest]bool, er
 	return left, nil
 }
 
-// count notes what tells whether something left the repository.
-func (f *Facts) count(ctx context.Context, r runner, repo string) error {
-	if err := r.row(ctx, countImages, []any{repo}, &f.images); err != nil {
-		return err
+// change notes that rules which count images may count others now, once in a transaction.
+func (t *tx) change(ctx context.Context, repo string) error {
+	if slices.Contains(t.changed, repo) {
+		return nil
 	}
-	return r.row(ctx, countMoves, []any{repo, micros(f.since)}, &f.moves)
+	t.changed = append(t.changed, repo)
+	_, err := t.exec(ctx, noteChange, repo)
+	return err
 }
 
 func (db *DB) factPage(ctx context.Context, repo string, after digest.Digest) ([]lifecycle.Image, error) {

@@ -150,7 +150,10 @@ func (t *tx) putManifest(ctx context.Context, repo string, m *oci.Manifest, e oc
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, t.putEdges(ctx, repo, m.Digest, e.List)
+	if err := t.putEdges(ctx, repo, m.Digest, e.List); err != nil {
+		return false, err
+	}
+	return true, t.change(ctx, repo)
 }
 
 func (t *tx) putEdges(ctx context.Context, repo string, parent digest.Digest, edges []oci.Edge) error {

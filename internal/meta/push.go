@@ -204,8 +204,10 @@ func (t *tx) deleteTag(ctx context.Context, repo, tag string, was digest.Digest,
 	if _, err := t.exec(ctx, deleteQueuedName, repo, tag); err != nil {
 		return err
 	}
-	_, err := t.exec(ctx, putMove, repo, tag, string(was), "", micros(at))
-	return err
+	if _, err := t.exec(ctx, putMove, repo, tag, string(was), "", micros(at)); err != nil {
+		return err
+	}
+	return t.change(ctx, repo)
 }
 
 // DeleteTagged deletes a tag, and its image where that is the last of its tags. It
@@ -295,9 +297,12 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if err == nil && n == 0 {
 		err = errs.New(errs.ManifestUnknown, "manifest %s is not held in %s", d, repo)
 	}
+	if err != nil {
+		return nil, err
+	}
 	t.forget.manifests = append(t.forget.manifests, digestKey{repo, d})
 	t.forget.archived = append(t.forget.archived, digestKey{repo, d})
-	return tags, err
+	return tags, t.change(ctx, repo)
 }
 
 // incomplete takes back that an image was the last whole one of tags.

@@ -191,8 +191,8 @@ const (
 	listFacts
 	getFacts
 	listFactEdges
-	countImages
-	countMoves
+	getChanges
+	noteChange
 	listLeft
 	getLastEvent
 	putEvent

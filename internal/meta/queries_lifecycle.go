@@ -57,9 +57,9 @@ var lifecycleTexts = map[query]string{
 	listFactEdges: `SELECT parent, kind, digest FROM edges
 		WHERE repository = $1 AND parent >= $2 AND parent <= $3 AND kind IN ('child', 'subject')
 		ORDER BY parent, seq`,
-	countImages: `SELECT COUNT(*) FROM manifests WHERE repository = $1`,
-	countMoves: `SELECT COUNT(*) FROM tag_history
-		WHERE repository = $1 AND moved_at > $2 AND from_digest <> ''`,
+	getChanges: `SELECT COALESCE(MAX(changes), 0) FROM repositories WHERE name = $1`,
+	noteChange: `UPDATE repositories SET changes = changes + 1 WHERE name = $1
+		AND EXISTS (SELECT 1 FROM lifecycle_policies p WHERE p.repository = $1)`,
 
 	listLeft: `SELECT DISTINCT from_digest FROM tag_history WHERE repository = $1`,
 

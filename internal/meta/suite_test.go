@@ -105,6 +105,7 @@ var suite = []struct {
 	{"facts of many images", testManyFacts},
 	{"a lifecycle run", testApply},
 	{"a lifecycle run looks again", testApplyRechecks},
+	{"a lifecycle run counts again", testCountRechecks},
 	{"a lifecycle run looks at what follows again", testFollowRechecks},
 	{"an interrupted lifecycle run", testInterruptedRun},
 	{"lifecycle events", testEventsBounded},

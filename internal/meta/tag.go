@@ -78,8 +78,10 @@ func (t *tx) moveTag(ctx context.Context, repo, tag string, d digest.Digest, at 
 	if old.Digest == d {
 		return false, nil
 	}
-	_, err = t.exec(ctx, putMove, repo, tag, string(old.Digest), string(d), micros(at))
-	return true, err
+	if _, err = t.exec(ctx, putMove, repo, tag, string(old.Digest), string(d), micros(at)); err != nil {
+		return false, err
+	}
+	return true, t.change(ctx, repo)
 }
 
 func (t *tx) forgetTag(repo, tag string) {

@@ -148,7 +148,7 @@ func TestToldToPushes(t *testing.T) {
 			if _, err := w.Manifest(ctx, by.c, repo, oci.Reference{Digest: d}, by.pull); err != nil {
 				t.Fatal(err)
 			}
-			facts, err := w.db.Facts(ctx, repo, time.Now())
+			facts, err := w.db.Facts(ctx, repo)
 			if err != nil {
 				t.Fatal(err)
 			}

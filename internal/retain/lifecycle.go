@@ -219,7 +219,7 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 			return false, err
 		}
 	}
-	facts, err := l.DB.Facts(ctx, r.Repository, now)
+	facts, err := l.DB.Facts(ctx, r.Repository)
 	if err != nil {
 		return false, err
 	}
@@ -237,7 +237,6 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 		return m.Needed.After(needed) || r.Cached && (m.Pulled.After(b.Spare) || m.Needed.After(b.Spare))
 	}
 	marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return spared(m.Image) || slices.ContainsFunc(m.Follow, spared) })
-	progress := 0
 	for len(marks) > 0 {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
@@ -251,10 +250,12 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 		if b.OnlyFollow && done.Spared > 0 {
 			marks = marks[1:] // some of what is about it stays, so it stays
 		}
-		progress += len(done.Events)
 		again = again || !b.Ages && done.Spared > 0
+		if done.Stale {
+			marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return counts(*m.Rule) })
+		}
 	}
-	return again && progress > 0, nil
+	return again, nil
 }
 
 // ofLeft returns those marks that are of images which a tag was once, and of what only

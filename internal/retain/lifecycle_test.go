@@ -219,7 +219,7 @@ func TestUntaggedPushed(t *testing.T) {
 	names := []string{"theirs", "mine1", "mine2", "mine3", "moved"}
 	w.put("cached", "up", "theirs", now, "")
 	w.put("cached", "up", "moved", now.Add(hour), "")
-	facts, err := w.db.Facts(ctx, "cached", now)
+	facts, err := w.db.Facts(ctx, "cached")
 	w.must(err)
 	w.pushed("cached", "mine", "mine1", now)
 	w.pushed("cached", "mine", "mine2", now.Add(hour))
@@ -499,6 +499,39 @@ func TestBeside(t *testing.T) {
 		if !slices.ContainsFunc(images, func(m meta.Image) bool { return m.Digest == row.Digest }) {
 			t.Errorf("tag %s is of an image that is gone", tag)
 		}
+	}
+}
+
+// busy is a context in whose time things happen whenever somebody looks whether it is over.
+type busy struct {
+	context.Context
+	happen func()
+}
+
+func (b busy) Err() error {
+	b.happen()
+	return b.Context.Err()
+}
+
+// TestBusyRepository: a rule that counts images comes to its end in a repository in which
+// something changes between each evaluation and what is done about it, for a while.
+func TestBusyRepository(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(0)
+	w.own("r", keepTwo)
+	for i := range 5 {
+		w.put("r", "", fmt.Sprint("m", i), now.Add(time.Duration(i)*time.Second), "")
+	}
+	changes := 0
+	w.must(l.Run(busy{t.Context(), func() {
+		if changes < 20 {
+			changes++
+			w.pushed("r", fmt.Sprint("t", changes), "m4", now)
+		}
+	}}, now.Add(hour)))
+	w.has("in the end", "r", []string{"m0", "m1", "m2", "m3", "m4"}, "m3", "m4")
+	if changes != 20 {
+		t.Errorf("%d changes", changes)
 	}
 }
 
