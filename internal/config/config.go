@@ -263,7 +263,8 @@ type Replication struct {
 	Destinations []Destination `yaml:"destinations"`
 
 	// How long after its push an image is tried to be copied. What is not there by then
-	// has failed, and is tried again if it is pushed again. At least 1m.
+	// has failed, and is tried again if it is pushed again. At least 1m. Within an hour of
+	// weir's start, or of a jump of the clock, nothing fails for that.
 	GiveUpAfter Duration `yaml:"give_up_after"`
 }
 

@@ -243,6 +243,26 @@ func (db *DB) FreeCopies(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// HurryCopies has what is due for a destination after a time be due now, claimed or not,
+// and counts from now what seems to be queued later. It returns how much that is.
+func (db *DB) HurryCopies(ctx context.Context, to rule.Destination, now, after time.Time) (n int64, err error) {
+	var last int64
+	err = db.get().row(ctx, getLastDue, []any{to.Region, to.RegistryID}, &last)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && last <= micros(after) {
+		return 0, nil // mostly there is nothing to write
+	}
+	if err == nil {
+		err = db.tx(ctx, func(ctx context.Context, t *tx) (err error) {
+			n, err = t.exec(ctx, hurryQueued, to.Region, to.RegistryID, micros(now), micros(after))
+			return err
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("copies to %s/%s that are due late: %w", to.RegistryID, to.Region, err)
+	}
+	return n, nil
+}
+
 func (db *DB) changeCopy(ctx context.Context, c Copy, f func(context.Context, *tx) error) error {
 	if err := db.tx(ctx, f); err != nil {
 		return fmt.Errorf("copy of %s@%s to %s/%s: %w", c.Repository, c.Digest, c.To.RegistryID, c.To.Region, err)

@@ -75,6 +75,7 @@ var suite = []struct {
 	{"replication rules", testReplicationRules},
 	{"what is queued for replication", testReplicationQueue},
 	{"copies that fail", testReplicationFails},
+	{"copies that a clock put off", testReplicationHurry},
 	{"many copies", testReplicationMany},
 	{"two claim copies", testClaimTogether},
 	{"two push and copy", testPushCopyTogether},

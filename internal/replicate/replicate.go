@@ -15,6 +15,8 @@
 //   - Destinations do not wait for each other. One that is away is asked by one copy at a
 //     time, at growing pauses; one that says when it wants to be asked again is not asked
 //     before.
+//   - A clock that was wrong, and is put right, neither keeps a copy from being made nor has
+//     one given up that was not tried for long.
 //   - Memory does not depend on the size of what is copied: blobs are read from the
 //     store as they are sent.
 //
@@ -54,6 +56,8 @@ const (
 	// awayPause is the longest pause of a destination that is away, copyPause that of a
 	// copy that is refused.
 	awayPause, copyPause = time.Minute, 15 * time.Minute
+	// tooFar is more than any pause: who is to be asked after more than a day is not.
+	tooFar = 25 * time.Hour
 	// page is how many copies are given up at once.
 	page = 100
 )
@@ -73,7 +77,7 @@ type Options struct {
 	Destinations []Destination
 
 	Copies int           // that are made at a time to each destination; 0: 4
-	GiveUp time.Duration // how long after its push a copy is tried; 0: 7 days
+	GiveUp time.Duration // how long after its push a copy is tried, at least; 0: 7 days
 	Logger *slog.Logger  // nil: slog.Default()
 
 	// Ended is told of each copy that is there, and of each that is given up. It returns
@@ -383,32 +387,6 @@ func failure(err error) (word, reason string) {
 		return word, e.Msg
 	}
 	return word, "internal error"
-}
-
-// keepHouse gives up what was tried for too long.
-func (r *Replicator) keepHouse(ctx context.Context) {
-	for ctx.Err() == nil {
-		now := time.Now()
-		all, err := r.o.DB.GiveUpCopies(ctx, now.Add(-r.o.GiveUp), now, page)
-		if err != nil && ctx.Err() == nil {
-			r.o.Logger.Error("replication queue cannot be looked through; trying again", "error", err)
-		}
-		for _, g := range all {
-			host, there := "", g.Repository
-			for _, d := range r.all {
-				if d.Destination.Destination == g.To {
-					host, there = d.Host, d.name(g.Repository)
-					d.failed.Add(1)
-				}
-			}
-			r.o.Logger.Error("copy given up; it is made if the image is pushed again", "repository", g.Repository, "name", g.Name, "digest", g.Digest,
-				"region", g.To.Region, "registry", g.To.RegistryID, "destination", host, "failure", g.Failure, "reason", g.Reason)
-			r.o.Ended(Outcome{To: g.To, Repository: g.Repository, There: there, Tag: meta.Copy{Name: g.Name, Digest: g.Digest}.Tag(), Digest: g.Digest, Failed: true})
-		}
-		if len(all) < page {
-			sleep(ctx, look, nil)
-		}
-	}
 }
 
 // Stats is what was copied to a host since the process started, and what waits for it.
