@@ -155,7 +155,8 @@ func (db *DB) Facts(ctx context.Context, repo string) (*Facts, error) {
 }
 
 // Left returns the manifests of a repository, there or not, that a tag was and is not
-// any more. Errors: errs.NameInvalid.
+// any more, and those that are there of which ApplyLifecycle removed an index without a
+// policy. Errors: errs.NameInvalid.
 func (db *DB) Left(ctx context.Context, repo string) (map[digest.Digest]bool, error) {
 	if _, err := oci.ParseRepository(repo); err != nil {
 		return nil, err

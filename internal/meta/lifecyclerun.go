@@ -57,7 +57,8 @@ type LifecycleDone struct {
 // of these is another by now, none of them goes. A mark by a rule that counts images holds
 // only if no image came to the repository, left it or went into the archive or out of it,
 // and no tag came, moved or went, since the facts were read, other than by batches with
-// the same facts.
+// the same facts. Without a policy, what an index names that goes is Left from then on:
+// it may stay for now.
 // Errors: errs.Conflict if the repository has another policy by now, or none and somebody
 // pushed to it; errs.RepoUnknown, errs.NameInvalid.
 func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done LifecycleDone, err error) {
@@ -180,6 +181,11 @@ func (t *tx) apply(ctx context.Context, b LifecycleBatch, m lifecycle.Mark, done
 func (t *tx) act(ctx context.Context, b LifecycleBatch, m lifecycle.Mark, image *lifecycle.Image, with digest.Digest, done *LifecycleDone) error {
 	switch m.Rule.Action {
 	case lifecycle.Expire:
+		if b.Policy == "" {
+			if _, err := t.exec(ctx, putReleased, b.Repository, string(image.Digest)); err != nil {
+				return err
+			}
+		}
 		_, err := t.deleteManifest(ctx, b.Repository, image.Digest, b.At)
 		switch errs.CodeOf(err) {
 		case errs.ImageReferenced, errs.ManifestUnknown: // what follows may be another's part

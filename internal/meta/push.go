@@ -288,7 +288,7 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if err := t.freed(ctx, repo, d); err != nil {
 		return nil, err
 	}
-	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteNeeded, deleteEdges} {
+	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteNeeded, deleteReleased, deleteEdges} {
 		if _, err := t.exec(ctx, q, repo, string(d)); err != nil {
 			return nil, err
 		}

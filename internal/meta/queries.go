@@ -179,6 +179,9 @@ const (
 	putNeeded
 	deleteNeeded
 	deleteNeededOf // a repository
+	putReleased
+	deleteReleased
+	deleteReleasedOf // a repository
 	noteArchives
 	notePushed
 	listImageStorage

@@ -15,8 +15,17 @@ var lifecycleTexts = map[query]string{
 		ON CONFLICT (repository, digest) DO UPDATE SET at = excluded.at WHERE needed.at < excluded.at`,
 	deleteNeeded:   `DELETE FROM needed WHERE repository = $1 AND digest = $2`,
 	deleteNeededOf: `DELETE FROM needed WHERE repository = $1`,
-	noteArchives:   `UPDATE repositories SET archives = TRUE WHERE name = $1`,
-	notePushed:     `UPDATE repositories SET pushed = TRUE WHERE name = $1`,
+	// Not of what an index names: it does not go.
+	putReleased: `INSERT INTO released (repository, digest)
+		SELECT e.repository, e.digest FROM edges e
+		JOIN manifests m ON m.repository = e.repository AND m.digest = e.digest
+		WHERE e.repository = $1 AND e.parent = $2 AND e.kind = 'child' AND NOT EXISTS (
+			SELECT 1 FROM edges i WHERE i.repository = $1 AND i.digest = $2 AND i.kind = 'child')
+		ON CONFLICT (repository, digest) DO NOTHING`,
+	deleteReleased:   `DELETE FROM released WHERE repository = $1 AND digest = $2`,
+	deleteReleasedOf: `DELETE FROM released WHERE repository = $1`,
+	noteArchives:     `UPDATE repositories SET archives = TRUE WHERE name = $1`,
+	notePushed:       `UPDATE repositories SET pushed = TRUE WHERE name = $1`,
 	listImageStorage: `SELECT digest, archived, archived_at, activated_at FROM storage
 		WHERE repository = $1 AND digest >= $2 AND digest <= $3 ORDER BY digest`,
 	listHeldChildren: `SELECT digest FROM edges e
@@ -61,7 +70,8 @@ var lifecycleTexts = map[query]string{
 	noteChange: `UPDATE repositories SET changes = changes + 1 WHERE name = $1
 		AND EXISTS (SELECT 1 FROM lifecycle_policies p WHERE p.repository = $1)`,
 
-	listLeft: `SELECT DISTINCT from_digest FROM tag_history WHERE repository = $1`,
+	listLeft: `SELECT from_digest FROM tag_history WHERE repository = $1
+		UNION SELECT digest FROM released WHERE repository = $1`,
 
 	getLastEvent: `SELECT COALESCE(MAX(n), 0) FROM lifecycle_events WHERE repository = $1`,
 	putEvent: `INSERT INTO lifecycle_events (repository, n, at, action, priority, digest, subject, tags, pushed_at)

@@ -207,7 +207,7 @@ func (db *DB) DeleteRepository(ctx context.Context, name string, force bool) (Re
 			return errs.New(errs.RepoNotEmpty, "repository %s still has images", name)
 		}
 		t.forget.all = true
-		for _, q := range []query{deleteResultsOf, deletePreview, deleteEventsOf, deletePolicyOf, deleteStorageOf, deleteNeededOf,
+		for _, q := range []query{deleteResultsOf, deletePreview, deleteEventsOf, deletePolicyOf, deleteStorageOf, deleteNeededOf, deleteReleasedOf,
 			deleteHistoryOf, deleteTagsOf, deleteEdgesOf, deleteManifestsOf, deleteReferrersOf, deleteLinksOf, deleteUploadsOf, deleteQueueOf, deleteReplicatedOf, deleteRepository} {
 			if _, err := t.exec(ctx, q, name); err != nil {
 				return err

@@ -279,6 +279,54 @@ func TestUntaggedFollow(t *testing.T) {
 	w.has("about it, and the last whole one of a tag", "whole", names, "old", "new")
 }
 
+// TestUntaggedChildren: what an index named that a tag left goes when its own time is over,
+// if it did not go with the index: it was pulled later, or the run was ended.
+func TestUntaggedChildren(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(30)
+	names := []string{"amd", "arm", "inner", "idx", "part", "att", "new", "byDigest", "other"}
+	w.put("cached", "", "amd", now, "")
+	w.put("cached", "", "arm", now, "")
+	w.put("cached", "", "inner", now, "", "arm")
+	w.put("cached", "latest", "idx", now, "", "amd", "inner")
+	w.put("cached", "", "part", now, "")
+	w.put("cached", "", "att", now, "idx", "part") // an index about it
+	w.put("cached", "latest", "new", now.Add(day), "")
+	w.put("cached", "", "byDigest", now, "")
+	w.put("cached", "", "other", now, "", "byDigest")
+	w.db.Touch("cached", "", digest.FromString("amd"), now.Add(5*day))
+	w.db.Touch("cached", "", digest.FromString("inner"), now.Add(7*day))
+	w.run(l, now.Add(31*day))
+	w.has("pulled later than the index", "cached", names, "amd", "arm", "inner", "part", "new", "byDigest", "other")
+	w.run(l, now.Add(34*day))
+	w.has("what was about the index", "cached", names, "amd", "arm", "inner", "new", "byDigest", "other")
+	w.run(l, now.Add(36*day))
+	w.has("one's time is over", "cached", names, "arm", "inner", "new", "byDigest", "other")
+	w.run(l, now.Add(38*day))
+	w.has("the other's", "cached", names, "new", "byDigest", "other")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := retain.RunLifecycle(retain.LifecycleOptions{DB: w.db, Every: 100_000 * hour, Untagged: 30,
+		Changed: func(retain.Change) { cancel() }, Logger: slog.New(slog.DiscardHandler)})
+	defer ended.Close()
+	var children []string
+	for i := range 200 {
+		children = append(children, fmt.Sprint("child", i))
+		w.put("many", "", children[i], now, "")
+	}
+	w.put("many", "latest", "idx", now, "", children...)
+	w.put("many", "latest", "new", now.Add(day), "")
+	if err := ended.Run(ctx, now.Add(40*day)); err == nil {
+		t.Error("the run was not ended")
+	}
+	if images, _, err := w.db.Images(t.Context(), "many", meta.Which{}, "", 300); err != nil || len(images) < 100 {
+		t.Errorf("%d images in the middle of it, %v", len(images), err)
+	}
+	w.run(l, now.Add(41*day))
+	w.has("after the next run", "many", append(children, "idx", "new"), "new")
+}
+
 // TestLastWhole: the last whole image of a tag whose newer one is not whole stays.
 func TestLastWhole(t *testing.T) {
 	w := newWorld(t)
