@@ -225,6 +225,32 @@ func TestFile(t *testing.T) {
 	diff(t, "stats", []events.Stats{{Sink: "log", Sent: 1}}, again.Stats())
 }
 
+// TestTornLine: a line that a crash cut short does not spoil the next one.
+func TestTornLine(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "events.json")
+	for _, had := range []string{"", "{}\n", "{", "{}\n{"} {
+		if err := os.WriteFile(name, []byte(had), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e, _ := begin(t, func(o *events.Options) { o.Log = name })
+		number(e, 1)
+		number(e, 2)
+		e.Close()
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if had != "" && !strings.HasSuffix(had, "\n") {
+			had += "\n"
+		}
+		added, same := strings.CutPrefix(string(text), had)
+		lines := strings.SplitAfter(added, "\n")
+		if !same || len(lines) != 3 || tag(t, []byte(lines[0])) != "1" || tag(t, []byte(lines[1])) != "2" {
+			t.Errorf("after %q: %q", had, text)
+		}
+	}
+}
+
 // TestFileLater: a file that cannot be written has its events wait.
 func TestFileLater(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not-yet")

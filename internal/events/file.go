@@ -50,7 +50,11 @@ func (f *file) open() error {
 		f.close()
 	}
 	// A pipe that nobody reads would hold whoever opens or writes it.
-	opened, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o640)
+	const flags = os.O_APPEND | os.O_CREATE | syscall.O_NONBLOCK
+	opened, err := os.OpenFile(f.path, os.O_RDWR|flags, 0o640)
+	if errors.Is(err, fs.ErrPermission) {
+		opened, err = os.OpenFile(f.path, os.O_WRONLY|flags, 0o640)
+	}
 	if err != nil {
 		return err
 	}
@@ -62,8 +66,19 @@ func (f *file) open() error {
 		opened.Close()
 		return err
 	}
-	f.f, f.torn = opened, false
+	f.f, f.torn = opened, torn(opened, info.Size())
 	return nil
+}
+
+// torn says whether the last line of a file has no end, as a crash leaves it. Of a file
+// that may be written only, nobody knows.
+func torn(f *os.File, size int64) bool {
+	var last [1]byte
+	if size == 0 {
+		return false
+	}
+	_, err := f.ReadAt(last[:], size-1)
+	return err == nil && last[0] != '\n'
 }
 
 // close gives up the file; each line is in it when append has returned.
