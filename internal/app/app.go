@@ -43,6 +43,7 @@ import (
 	"github.com/weir-registry/weir/internal/replicate"
 	"github.com/weir-registry/weir/internal/retain"
 	"github.com/weir-registry/weir/internal/seal"
+	"github.com/weir-registry/weir/internal/upstream"
 	"github.com/weir-registry/weir/internal/vfs"
 )
 
@@ -71,6 +72,7 @@ type Weir struct {
 	sweeper    *retain.Sweeper
 	lifecycle  *retain.Lifecycle
 	replicator *replicate.Replicator
+	copiedBy   *upstream.Client // asks where copies go
 	who        *auth.Auth
 	draining   atomic.Bool
 	closers    []func() error // in the order in which things were opened
@@ -221,6 +223,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	}
 	w.metrics = metrics.New(metrics.Sources{
 		Upstreams:  ups.client.Stats,
+		CopiedBy:   w.copiedBy.Stats,
 		Cache:      cache.State,
 		Spools:     spools.Active,
 		Disk:       w.dir.Space,
