@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/rule"
 )
 
 // Push is a manifest that somebody puts into a repository.
@@ -204,10 +205,7 @@ func (t *tx) deleteTag(ctx context.Context, repo, tag string, was digest.Digest,
 	if _, err := t.exec(ctx, deleteQueuedName, repo, tag); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, putMove, repo, tag, string(was), "", micros(at)); err != nil {
-		return err
-	}
-	return t.change(ctx, repo)
+	return t.noteMove(ctx, repo, tag, rule.Move{From: was, At: at})
 }
 
 // DeleteTagged deletes a tag, and its image where that is the last of its tags. It
@@ -288,7 +286,7 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if err := t.freed(ctx, repo, d); err != nil {
 		return nil, err
 	}
-	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteNeeded, deleteReleased, deleteEdges} {
+	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteNeeded, deleteReleased, deleteReferrers, deleteEdges} {
 		if _, err := t.exec(ctx, q, repo, string(d)); err != nil {
 			return nil, err
 		}

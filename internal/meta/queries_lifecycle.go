@@ -1,7 +1,7 @@
 package meta
 
-// lifecycleTexts are the statements about lifecycle policies and the archive, which have
-// no place in texts.
+// lifecycleTexts are the statements about lifecycle policies, the archive and referrers,
+// which have no place in texts.
 var lifecycleTexts = map[query]string{
 	getStorage: `SELECT archived, archived_at, activated_at FROM storage WHERE repository = $1 AND digest = $2`,
 	putStorage: `INSERT INTO storage (repository, digest, archived, archived_at, activated_at)
@@ -22,6 +22,13 @@ var lifecycleTexts = map[query]string{
 		WHERE e.repository = $1 AND e.parent = $2 AND e.kind = 'child' AND NOT EXISTS (
 			SELECT 1 FROM edges i WHERE i.repository = $1 AND i.digest = $2 AND i.kind = 'child')
 		ON CONFLICT (repository, digest) DO NOTHING`,
+	// What a tag left longer ago than its history goes.
+	putReleasedMoves: `INSERT INTO released (repository, digest)
+		SELECT DISTINCT h.repository, h.from_digest FROM tag_history h
+		JOIN manifests m ON m.repository = h.repository AND m.digest = h.from_digest
+		WHERE h.repository = $1 AND h.tag = $2 AND h.n <= $3
+		ON CONFLICT (repository, digest) DO NOTHING`,
+	trimMoves:        `DELETE FROM tag_history WHERE repository = $1 AND tag = $2 AND n <= $3`,
 	deleteReleased:   `DELETE FROM released WHERE repository = $1 AND digest = $2`,
 	deleteReleasedOf: `DELETE FROM released WHERE repository = $1`,
 	noteArchives:     `UPDATE repositories SET archives = TRUE WHERE name = $1`,
@@ -96,4 +103,11 @@ var lifecycleTexts = map[query]string{
 	getResult: `SELECT digest, action, priority, archived, tags, pushed_at FROM lifecycle_results
 		WHERE repository = $1 AND digest = $2`,
 	deleteResultsOf: `DELETE FROM lifecycle_results WHERE repository = $1`,
+
+	getReferrers: `SELECT list, checked_at FROM referrers WHERE repository = $1 AND subject = $2`,
+	putReferrers: `INSERT INTO referrers (repository, subject, list, checked_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (repository, subject) DO UPDATE SET list = excluded.list, checked_at = excluded.checked_at`,
+	checkReferrers:    `UPDATE referrers SET checked_at = $3 WHERE repository = $1 AND subject = $2`,
+	deleteReferrers:   `DELETE FROM referrers WHERE repository = $1 AND subject = $2`,
+	deleteReferrersOf: `DELETE FROM referrers WHERE repository = $1`,
 }

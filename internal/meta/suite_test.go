@@ -40,6 +40,7 @@ var suite = []struct {
 	{"malformed names", testMalformed},
 	{"tags", testTags},
 	{"history follows the writes, not the clock", testHistoryClock},
+	{"history of very many moves", testHistoryTrimmed},
 	{"checks", testCheckTag},
 	{"blobs", testBlobs},
 	{"blob sizes by manifests", testBlobSizes},
