@@ -181,8 +181,9 @@ func (db *DB) RenewCopy(ctx context.Context, c Copy, until time.Time) error {
 }
 
 // EndCopy takes a copy that is done from the queue. If its name got another image while
-// it was made, that is due at once. It does nothing for a claim that is over. stale is
-// true of what was not copied, because its tag is another's: it leaves no status.
+// it was made, that is due at once. stale is true of what was not copied, because its tag
+// is another's: it leaves no status. Errors: errs.Conflict if the claim is over, and
+// nothing is done.
 func (db *DB) EndCopy(ctx context.Context, c Copy, stale bool, at time.Time) error {
 	return db.changeCopy(ctx, c, func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, endQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim, string(c.Digest))
@@ -190,8 +191,11 @@ func (db *DB) EndCopy(ctx context.Context, c Copy, stale bool, at time.Time) err
 			return err
 		}
 		if n == 0 {
-			if n, err = t.releaseCopy(ctx, c); err != nil || n == 0 {
+			if n, err = t.releaseCopy(ctx, c); err != nil {
 				return err
+			}
+			if n == 0 {
+				return errs.New(errs.Conflict, "the claim is over")
 			}
 		}
 		if stale {

@@ -120,7 +120,7 @@ func testReplicationQueue(t *testing.T, o meta.Options) {
 	diff(t, "the old image was copied", "east complete;", statuses(t, db, "r", "a"))
 	b := claimed(t, db, east, "two", 60)
 	diff(t, "the new image", name("b"), b.Digest)
-	check(t, db.EndCopy(ctx, a, false, at(61))) // a claim that is over
+	wantCode(t, "end of a claim that is over", errs.Conflict, db.EndCopy(ctx, a, false, at(61)))
 	diff(t, "still waits", "east waiting;", statuses(t, db, "r", "b"))
 	check(t, db.EndCopy(ctx, b, false, at(61)))
 	diff(t, "is there", "east complete;", statuses(t, db, "r", "b"))
@@ -155,7 +155,7 @@ func testReplicationQueue(t *testing.T, o meta.Options) {
 		check(t, gone())
 		diff(t, what+": queues", 0, len(must(db.ReplicationQueues(ctx))(t)))
 		wantCode(t, what+": renewal", errs.Conflict, db.RenewCopy(ctx, d, at(300)))
-		check(t, db.EndCopy(ctx, d, false, at(201)))
+		wantCode(t, what+": end", errs.Conflict, db.EndCopy(ctx, d, false, at(201)))
 		if what != "tag" {
 			diff(t, what+": status", "", statuses(t, db, "r", "d"))
 		}

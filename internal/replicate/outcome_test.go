@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -68,4 +69,43 @@ func TestOutcomes(t *testing.T) {
 		<-time.After(2 * 24 * time.Hour)
 		want("given up", replicate.Outcome{To: east, Repository: "bad", There: "bad", Tag: "v1", Digest: bad.Digest, Failed: true})
 	})
+}
+
+// TestNoOutcome: of a copy whose tag was deleted, or that another has, nothing is told.
+func TestNoOutcome(t *testing.T) {
+	for what, lose := range map[string]func(*world){
+		"deleted": func(w *world) {
+			_, err := w.db.DeleteTag(w.t.Context(), "app", "v1", time.Now())
+			w.must(err)
+		},
+		"another has it": func(w *world) {
+			later := time.Now().Add(time.Hour)
+			_, ok, err := w.db.ClaimCopy(w.t.Context(), east, "another", later, later.Add(time.Hour))
+			w.must(err)
+			if !ok {
+				w.t.Error("it cannot be claimed")
+			}
+		},
+	} {
+		in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
+			w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+			w.east.Script(upstreamtest.Fault{Method: "PUT", Path: "/manifests/", Delay: 10 * time.Second})
+			img := upstreamtest.NewImage(1, 10)
+			w.push("app", img, "v1")
+			<-time.After(5 * time.Second)
+			lose(w)
+			<-time.After(30 * time.Minute)
+			if !whole(w.east, "app", img) {
+				t.Errorf("%s: it is not there", what)
+			}
+			if told := w.outcomes.take(); len(told) > 0 {
+				t.Errorf("%s: %+v", what, told)
+			}
+			stats, err := w.r.Stats(t.Context())
+			w.must(err)
+			if stats[0].Done != 0 || strings.Contains(w.log.String(), "cannot be stored") {
+				t.Errorf("%s: %+v\n%s", what, stats[0], w.log.String())
+			}
+		})
+	}
 }

@@ -325,11 +325,12 @@ func (r *Replicator) settle(ctx context.Context, d *destination, c meta.Copy, er
 	switch {
 	case err == nil, errors.Is(err, errStale):
 		d.leave(true, nil)
-		if err == nil {
-			d.done.Add(1)
-		}
 		stored := r.o.DB.EndCopy(ctx, c, err != nil, time.Now())
+		if errs.CodeOf(stored) == errs.Conflict {
+			return nil // who has the claim tells of the copy, or nobody wants it any more
+		}
 		if err == nil && stored == nil {
+			d.done.Add(1)
 			r.o.Ended(Outcome{To: c.To, Repository: c.Repository, There: d.name(c.Repository), Tag: c.Tag(), Digest: c.Digest})
 		}
 		return stored
