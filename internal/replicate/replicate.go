@@ -99,6 +99,7 @@ type Outcome struct {
 type Replicator struct {
 	o      Options
 	all    []*destination
+	queues sparing[[]meta.ReplicationQueue] // which are counted row by row
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
@@ -399,7 +400,8 @@ type Stats struct {
 	Oldest                  time.Time // when the oldest that waits was pushed; zero: nothing waits
 }
 
-// Stats returns them by host, in the order of the destinations.
+// Stats returns them by host, in the order of the destinations. What waits may be what was
+// waiting a little earlier.
 func (r *Replicator) Stats(ctx context.Context) ([]Stats, error) {
 	var all []Stats
 	of := func(host string) *Stats {
@@ -420,7 +422,7 @@ func (r *Replicator) Stats(ctx context.Context) ([]Stats, error) {
 		s.Failed += d.failed.Load()
 		s.Bytes += d.sent.Load()
 	}
-	queues, err := r.o.DB.ReplicationQueues(ctx)
+	queues, err := r.queues.get(func() ([]meta.ReplicationQueue, error) { return r.o.DB.ReplicationQueues(ctx) })
 	for _, q := range queues {
 		s := of(hosts[q.To])
 		s.Waiting += q.Length
