@@ -77,8 +77,8 @@ var lifecycleTexts = map[query]string{
 	noteChange: `UPDATE repositories SET changes = changes + 1 WHERE name = $1
 		AND EXISTS (SELECT 1 FROM lifecycle_policies p WHERE p.repository = $1)`,
 
-	listLeft: `SELECT from_digest FROM tag_history WHERE repository = $1
-		UNION SELECT digest FROM released WHERE repository = $1`,
+	listLeft: `SELECT DISTINCT from_digest FROM tag_history WHERE repository = $1
+		UNION ALL SELECT digest FROM released WHERE repository = $1`,
 
 	getLastEvent: `SELECT COALESCE(MAX(n), 0) FROM lifecycle_events WHERE repository = $1`,
 	putEvent: `INSERT INTO lifecycle_events (repository, n, at, action, priority, digest, subject, tags, pushed_at)
