@@ -54,6 +54,7 @@ var suite = []struct {
 	{"made repositories", testRepositories},
 	{"repositories that a pull makes", testNewRepositories},
 	{"deleted repositories", testDeleteRepository},
+	{"a deleted repository with everything", testDeleteEverything},
 	{"templates", testTemplates},
 	{"settings", testSettings},
 	{"two change a setting", testSettingsTogether},
