@@ -2,6 +2,7 @@ package replicate_test
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,7 +11,10 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 
+	"github.com/weir-registry/weir/internal/meta"
+	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/replicate"
 	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/upstream/upstreamtest"
@@ -108,4 +112,79 @@ func TestNoOutcome(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFailures: each way to fail has its word in the end.
+func TestFailures(t *testing.T) {
+	answers := func(status int) func(*world) {
+		return func(w *world) { w.east.Script(upstreamtest.Fault{Method: "POST", Status: status}) }
+	}
+	img := upstreamtest.NewImage(1, 10)
+	for word, fail := range map[string]func(*world){
+		"DestinationUnreachable":        answers(http.StatusServiceUnavailable),
+		"DestinationTimeout":            answers(http.StatusGatewayTimeout),
+		"DestinationThrottled":          answers(http.StatusTooManyRequests),
+		"DestinationAccessDenied":       answers(http.StatusForbidden),
+		"DestinationRepositoryNotFound": answers(http.StatusNotFound),
+		"DestinationRefused":            answers(http.StatusInsufficientStorage),
+		"ContentMissing": func(w *world) {
+			w.must(w.db.DropBlob(w.t.Context(), digest.FromBytes(img.Layers[0])))
+		},
+		"InternalError": func(w *world) {
+			m := oci.Manifest{Raw: []byte("{"), Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: digest.FromString("{"), Size: 1}}
+			w.must(w.db.PutImage(w.t.Context(), meta.Push{Repository: "app", Manifest: &m, Tags: []string{"v1"}, At: time.Now()}))
+		},
+	} {
+		in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
+			w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+			w.r.Close()
+			w.options.GiveUp = time.Hour
+			w.push("app", img, "v1")
+			fail(w)
+			w.r = replicate.Run(w.options)
+			<-time.After(2 * time.Hour)
+			got := w.outcomes.take()
+			if len(got) != 1 || !got[0].Failed {
+				t.Fatalf("%s: %+v\n%s", word, got, w.log.String())
+			}
+			all, err := w.db.ReplicationStatuses(t.Context(), "app", got[0].Digest)
+			w.must(err)
+			if len(all) != 1 || all[0].Failure != word || all[0].Reason == "" {
+				t.Errorf("%s: %+v", word, all)
+			}
+		})
+	}
+}
+
+// TestNested: what an index names, twice or deep within, is copied once, down to a depth.
+func TestNested(t *testing.T) {
+	in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
+		w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+		img := upstreamtest.NewImage(1, 10)
+		w.push("app", img)
+		w.drained()
+		chain := []oci.Manifest{img.Manifest}
+		for range 10 {
+			last := chain[len(chain)-1]
+			entry := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, last.MediaType, last.Digest, len(last.Raw))
+			raw := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[%s,%s]}`, oci.MediaTypeIndex, entry, entry)
+			m := oci.Manifest{Raw: []byte(raw), Descriptor: oci.Descriptor{MediaType: oci.MediaTypeIndex, Digest: digest.FromString(raw), Size: int64(len(raw))}}
+			chain = append(chain, m)
+		}
+		w.rules()
+		for _, m := range chain[:10] {
+			w.put("app", m)
+		}
+		w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+		w.put("app", chain[10], "v1")
+		w.drained()
+		for i, m := range chain {
+			if has, want := w.east.Has("app", string(m.Digest)), i == 0 || i >= 2; has != want {
+				t.Errorf("index %d from within: %t", i, has)
+			}
+		}
+		if n := requests(w.east, "PUT"); n != 2+1+9 {
+			t.Errorf("%d bodies", n)
+		}
+	})
 }
