@@ -210,8 +210,8 @@ func (l *Lifecycle) repository(ctx context.Context, r meta.Lifecycle, now time.T
 	return l.DB.EvaluatedLifecycle(ctx, r.Repository, r.Policy, now)
 }
 
-// evaluate does it once, and says whether something was spared that a new evaluation
-// may not spare.
+// evaluate does it once, and says whether marks were out of date that a new evaluation may
+// make again. What else spared an image spares it then too.
 func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle.Policy, now time.Time) (again bool, err error) {
 	var left map[digest.Digest]bool
 	if r.Policy == "" { // most repositories of the cache: no tag of theirs ever moved
@@ -250,8 +250,8 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 		if b.OnlyFollow && done.Spared > 0 {
 			marks = marks[1:] // some of what is about it stays, so it stays
 		}
-		again = again || !b.Ages && done.Spared > 0
 		if done.Stale {
+			again = true
 			marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return counts(*m.Rule) })
 		}
 	}

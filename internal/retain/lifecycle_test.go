@@ -380,6 +380,20 @@ func TestServed(t *testing.T) {
 	w.has("what is about it", "cached", []string{"c", "d", "e", "sig"}, "c", "d", "e", "sig")
 	w.run(l, at.Add(2*hour))
 	w.has("an hour later", "cached", []string{"c", "d", "e", "sig"}, "d", "e")
+
+	// An index stays, so what it names does, and counting again makes nothing of it.
+	w.put("index", "", "amd", now, "")
+	w.put("index", "", "idx", now, "", "amd")
+	w.put("index", "x", "x", now.Add(time.Minute), "")
+	w.put("index", "y", "y", now.Add(time.Minute), "")
+	w.must(w.db.PutLifecyclePolicy(t.Context(), "index", keepTwo))
+	w.db.Touch("index", "", digest.FromString("idx"), at)
+	before := w.db.Queries()
+	w.run(l, at.Add(time.Minute))
+	w.has("an index", "index", []string{"amd", "idx", "x", "y"}, "amd", "idx", "x", "y")
+	if n := w.db.Queries() - before; n > 60 {
+		t.Errorf("%d statements", n)
+	}
 }
 
 // TestNeeded: what is pushed again, or was told to a push, stays until the index can have
