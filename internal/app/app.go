@@ -45,6 +45,7 @@ import (
 	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/seal"
 	"github.com/weir-registry/weir/internal/traffic"
+	"github.com/weir-registry/weir/internal/upstream"
 	"github.com/weir-registry/weir/internal/vfs"
 )
 
@@ -75,6 +76,7 @@ type Weir struct {
 	sweeper    *retain.Sweeper
 	lifecycle  *retain.Lifecycle
 	replicator *replicate.Replicator
+	copiedBy   *upstream.Client // asks where copies go
 	who        *auth.Auth
 	draining   atomic.Bool
 	closers    []func() error // in the order in which things were opened
@@ -218,6 +220,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		DB:       w.db,
 		Every:    time.Duration(c.Retain.LifecycleEvery),
 		Untagged: int(c.Retain.UntaggedCached),
+		Grace:    time.Duration(c.Retain.Grace),
 		Changed:  tell.retained,
 		Logger:   w.log,
 	})
@@ -227,6 +230,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	}
 	w.metrics = metrics.New(metrics.Sources{
 		Upstreams:  ups.client.Stats,
+		CopiedBy:   w.copiedBy.Stats,
 		Cache:      cache.State,
 		Spools:     spools.Active,
 		Disk:       w.dir.Space,

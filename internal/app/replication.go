@@ -31,6 +31,7 @@ func (w *Weir) openReplication(ctx context.Context, version string, ended func(r
 	if err != nil {
 		return err
 	}
+	w.copiedBy = ups.client
 	w.closers = append(w.closers, ups.close)
 	o := replicate.Options{DB: w.db, Store: w.store, GiveUp: time.Duration(c.Replication.GiveUpAfter), Logger: w.log, Ended: ended}
 	for _, d := range c.Replication.Destinations {

@@ -263,7 +263,8 @@ type Replication struct {
 	Destinations []Destination `yaml:"destinations"`
 
 	// How long after its push an image is tried to be copied. What is not there by then
-	// has failed, and is tried again if it is pushed again. At least 1m.
+	// has failed, and is tried again if it is pushed again. At least 1m. Within an hour of
+	// weir's start, or of a jump of the clock, nothing fails for that.
 	GiveUpAfter Duration `yaml:"give_up_after"`
 }
 
@@ -345,8 +346,9 @@ type Retain struct {
 	SweepEvery Duration `yaml:"sweep_every"`
 
 	// How long the blobs of a deleted image stay after it was last pulled, so that a
-	// client that has its manifest gets them, and any bytes after they were stored. At
-	// least 1m.
+	// client that has its manifest gets them, and any bytes after they were stored; and
+	// how long lifecycle policies leave an image alone that was pushed again, or that
+	// somebody who may push there asked for by HEAD. At least 1m.
 	Grace Duration `yaml:"grace"`
 
 	// How long an upload waits for its next bytes, and an uploaded blob for a manifest
@@ -361,7 +363,8 @@ type Retain struct {
 	// lost its last tag when the tag moved at the upstream, with what only it names: whole days
 	// such as 30d, or `never`. A lifecycle policy of the repository's own takes the
 	// place of this, and it does nothing in a repository that somebody pushed to (a rule
-	// with push: allow).
+	// with push: allow). The pulls of principals whose pulls are not noted (docs/ecr.md,
+	// RegisterPullTimeUpdateExclusion) do not count.
 	UntaggedCached Days `yaml:"untagged_cached"`
 }
 

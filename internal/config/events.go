@@ -37,6 +37,8 @@ func (k *checker) events() {
 			k.bad("events.log", "%s is not a folder", dir)
 		} else if info, err := os.Stat(e.Log); err == nil && info.IsDir() {
 			k.bad("events.log", "%s is a folder, not a file", e.Log)
+		} else if err == nil && !info.Mode().IsRegular() {
+			k.bad("events.log", "%s is not a regular file; weir's own log is \"-\"", e.Log)
 		}
 	}
 	for i, h := range k.c.Events.Webhooks {

@@ -95,16 +95,16 @@ func (k *checker) upstream(key string, u Upstream) {
 }
 
 // validURL checks an http or https URL without a user, and without a query unless
-// it may have one.
+// it may have one. The error does not quote it: it may have a password or be a secret.
 func validURL(s string, query bool) error {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil, u.Host == "", u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("%q is not a URL such as https://mirror.example", s)
+		return errors.New("is not a URL such as https://mirror.example")
 	case u.User != nil:
 		return errors.New("a user has no place in the URL: use credentials")
 	case u.RawQuery != "" && !query, u.Fragment != "":
-		return fmt.Errorf("%q has more than a host and a path", s)
+		return errors.New("has more than a host and a path")
 	}
 	return validHost("host", u.Host)
 }

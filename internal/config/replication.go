@@ -89,7 +89,7 @@ func (k *checker) destinationURL(key, s string) {
 	case err != nil:
 		k.bad(key, "is not a URL") // the cause would quote it
 	case !slices.Contains([]string{"http", "https"}, u.Scheme):
-		k.bad(key, "%q does not begin with https:// or http://", u.Redacted())
+		k.bad(key, "does not begin with https:// or http://")
 	case u.User != nil:
 		k.bad(key, "%q has a user name in it: that belongs under credentials", u.Redacted())
 	case u.RawQuery != "" || u.Fragment != "":

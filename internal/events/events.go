@@ -142,13 +142,19 @@ func New(o Options) *Emitter {
 		})
 	default:
 		f := &file{path: o.Log}
-		e.start("log", nil, f.append).end = f.close
+		e.startFile(f.append, f.close)
 	}
 	for _, h := range o.Webhooks {
 		p := newPoster(h, o)
 		e.start(e.name(h.URL), h.Types, p.post).end = p.close
 	}
 	return e
+}
+
+// startFile adds the sink that is a file.
+func (e *Emitter) startFile(write func(context.Context, message) error, end func()) {
+	s := e.start("log", nil, write)
+	s.end, s.blocks = end, true
 }
 
 // name is how a webhook is called in metrics and in the log: by its host, since the rest
@@ -190,7 +196,7 @@ func (e *Emitter) Emit(kind string, detail any, resources ...string) {
 }
 
 // Close delivers what waits, for at most Options.Drain, and ends. Nothing is emitted any
-// more.
+// more. It waits for all that was started, but not for a file that does not answer.
 func (e *Emitter) Close() {
 	for _, s := range e.sinks {
 		s.stop()

@@ -9,7 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -223,6 +225,32 @@ func TestFile(t *testing.T) {
 	diff(t, "stats", []events.Stats{{Sink: "log", Sent: 1}}, again.Stats())
 }
 
+// TestTornLine: a line that a crash cut short does not spoil the next one.
+func TestTornLine(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "events.json")
+	for _, had := range []string{"", "{}\n", "{", "{}\n{"} {
+		if err := os.WriteFile(name, []byte(had), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e, _ := begin(t, func(o *events.Options) { o.Log = name })
+		number(e, 1)
+		number(e, 2)
+		e.Close()
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if had != "" && !strings.HasSuffix(had, "\n") {
+			had += "\n"
+		}
+		added, same := strings.CutPrefix(string(text), had)
+		lines := strings.SplitAfter(added, "\n")
+		if !same || len(lines) != 3 || tag(t, []byte(lines[0])) != "1" || tag(t, []byte(lines[1])) != "2" {
+			t.Errorf("after %q: %q", had, text)
+		}
+	}
+}
+
 // TestFileLater: a file that cannot be written has its events wait.
 func TestFileLater(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not-yet")
@@ -237,6 +265,50 @@ func TestFileLater(t *testing.T) {
 	diff(t, "in order", []string{"1", "2"}, tags(t, filepath.Join(dir, "events.json")))
 	if text := log.String(); strings.Count(text, "could not be delivered") != 1 || strings.Count(text, "delivered again") != 1 {
 		t.Errorf("the log:\n%s", text)
+	}
+}
+
+// TestFileHangs: a disk that does not answer keeps nobody from ending.
+func TestFileHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, log := begin(t, nil)
+		answer := make(chan struct{})
+		e.AddFile(func() { <-answer })
+		for n := range 3 {
+			number(e, n)
+		}
+		start := time.Now()
+		e.Close()
+		diff(t, "seconds", 6.0, time.Since(start).Seconds())
+		diff(t, "stats", []events.Stats{{Sink: "log", Dropped: 3}}, e.Stats())
+		if !strings.Contains(log.String(), "count=3") {
+			t.Errorf("the log:\n%s", log)
+		}
+		close(answer)
+	})
+}
+
+// TestPipe: a pipe is no file, and is not waited for.
+func TestPipe(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, read := range []bool{false, true} {
+		if read {
+			f, err := os.OpenFile(name, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+		}
+		e, log := begin(t, func(o *events.Options) { o.Log = name })
+		number(e, 1)
+		until(t, "a failure", func() bool { return e.Stats()[0].Failed > 0 })
+		e.Close()
+		if read && !strings.Contains(log.String(), "not a regular file") {
+			t.Errorf("the log:\n%s", log)
+		}
 	}
 }
 

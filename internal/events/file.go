@@ -3,8 +3,10 @@ package events
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 )
 
 // file appends events to a file, one line each. A file that was moved away, or removed,
@@ -15,7 +17,10 @@ type file struct {
 	torn bool // the last line has no end
 }
 
-func (f *file) append(_ context.Context, m message) error {
+func (f *file) append(ctx context.Context, m message) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := f.open(); err != nil {
 		return err
 	}
@@ -44,12 +49,36 @@ func (f *file) open() error {
 		}
 		f.close()
 	}
-	opened, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	// A pipe that nobody reads would hold whoever opens or writes it.
+	const flags = os.O_APPEND | os.O_CREATE | syscall.O_NONBLOCK
+	opened, err := os.OpenFile(f.path, os.O_RDWR|flags, 0o640)
+	if errors.Is(err, fs.ErrPermission) {
+		opened, err = os.OpenFile(f.path, os.O_WRONLY|flags, 0o640)
+	}
 	if err != nil {
 		return err
 	}
-	f.f, f.torn = opened, false
+	info, err := opened.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", f.path)
+	}
+	if err != nil {
+		opened.Close()
+		return err
+	}
+	f.f, f.torn = opened, torn(opened, info.Size())
 	return nil
+}
+
+// torn says whether the last line of a file has no end, as a crash leaves it. Of a file
+// that may be written only, nobody knows.
+func torn(f *os.File, size int64) bool {
+	var last [1]byte
+	if size == 0 {
+		return false
+	}
+	_, err := f.ReadAt(last[:], size-1)
+	return err == nil && last[0] != '\n'
 }
 
 // close gives up the file; each line is in it when append has returned.

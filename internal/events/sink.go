@@ -10,8 +10,12 @@ import (
 	"time"
 )
 
-// maxPause is the longest pause between two tries.
-const maxPause = 5 * time.Minute
+const (
+	// maxPause is the longest pause between two tries.
+	maxPause = 5 * time.Minute
+	// grace is how long a file may take for what it is at when its time is over.
+	grace = time.Second
+)
 
 // message is an event on its way.
 type message struct {
@@ -29,6 +33,7 @@ type sink struct {
 	types   []string // nil: all
 	deliver func(context.Context, message) error
 	end     func()
+	blocks  bool // deliver may never return, whatever becomes of its context
 
 	limit       int
 	keep, pause time.Duration
@@ -38,7 +43,7 @@ type sink struct {
 	cancel context.CancelFunc
 	wake   chan struct{} // there is something to deliver
 	quit   chan struct{}
-	done   sync.WaitGroup
+	done   chan struct{} // closed at the end of run
 
 	mu                    sync.Mutex
 	waiting               []message
@@ -53,11 +58,11 @@ type sink struct {
 func (e *Emitter) start(name string, types []string, deliver func(context.Context, message) error) *sink {
 	s := &sink{
 		name: name, types: types, deliver: deliver, end: func() {}, limit: e.o.Queue, keep: e.o.Keep, pause: e.o.Pause,
-		log: e.o.Logger.With("sink", name), wake: make(chan struct{}, 1), quit: make(chan struct{}),
+		log: e.o.Logger.With("sink", name), wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	e.sinks = append(e.sinks, s)
-	s.done.Go(s.run)
+	go s.run()
 	return s
 }
 
@@ -98,14 +103,42 @@ func (s *sink) stop() {
 	}
 }
 
-// wait returns when everything is delivered or given up.
+// wait returns when everything is delivered or given up. What writes to a disk that does
+// not answer cannot be ended, and is left behind.
 func (s *sink) wait() {
-	s.done.Wait()
+	if s.blocks && !s.ends() {
+		s.mu.Lock()
+		lost := 1 + len(s.waiting)
+		s.waiting = nil
+		s.dropped += uint64(lost)
+		s.mu.Unlock()
+		s.log.Warn("events are lost: they cannot be written", "count", lost)
+		return
+	}
+	<-s.done
 	s.cancel()
 	s.end()
 }
 
+// ends says whether run ends in time.
+func (s *sink) ends() bool {
+	select {
+	case <-s.done:
+		return true
+	case <-s.ctx.Done():
+	}
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-s.done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
 func (s *sink) run() {
+	defer close(s.done)
 	for {
 		m, ok := s.next()
 		if !ok {

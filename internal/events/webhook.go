@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -44,28 +45,27 @@ func Signature(secret []byte, timestamp string, body []byte) string {
 // poster sends events to one webhook.
 type poster struct {
 	Webhook
-	agent  string
-	client *http.Client
+	agent string
+	limit time.Duration
+	t     *http.Transport // itself: a client looks at where redirects lead
 }
 
 func newPoster(h Webhook, o Options) *poster {
-	return &poster{Webhook: h, agent: o.Agent, client: &http.Client{
-		Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         (&net.Dialer{Timeout: o.Limit}).DialContext,
-			TLSClientConfig:     &tls.Config{RootCAs: h.Roots, MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: o.Limit,
-			MaxIdleConns:        1,
-			IdleConnTimeout:     90 * time.Second,
-			ForceAttemptHTTP2:   true,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       o.Limit,
+	return &poster{Webhook: h, agent: o.Agent, limit: o.Limit, t: &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: o.Limit}).DialContext,
+		TLSClientConfig:     &tls.Config{RootCAs: h.Roots, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout: o.Limit,
+		MaxIdleConns:        1,
+		IdleConnTimeout:     90 * time.Second,
+		ForceAttemptHTTP2:   true,
 	}}
 }
 
 // post sends one event. The error has nothing of the URL but its host.
 func (p *poster) post(ctx context.Context, m message) error {
+	ctx, cancel := context.WithTimeout(ctx, p.limit)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.URL, bytes.NewReader(m.body))
 	if err != nil {
 		return refusal{errors.New("the URL is malformed")}
@@ -76,13 +76,12 @@ func (p *poster) post(ctx context.Context, m message) error {
 	req.Header.Set(IDHeader, m.id)
 	req.Header.Set(TimestampHeader, timestamp)
 	req.Header.Set(SignatureHeader, "v1="+Signature(p.Secret, timestamp, m.body))
-	resp, err := p.client.Do(req)
-	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err
-		}
-		return err
+	resp, err := p.t.RoundTrip(req)
+	switch {
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("no answer within %s", p.limit)
+	case err != nil:
+		return errors.New(hide(err.Error(), req.URL))
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be used again
@@ -98,4 +97,14 @@ func (p *poster) post(ctx context.Context, m message) error {
 	}
 }
 
-func (p *poster) close() { p.client.CloseIdleConnections() }
+// hide takes a URL's path and query out of a text that quotes what an answer quotes.
+func hide(text string, u *url.URL) string {
+	for _, secret := range []string{u.RequestURI(), u.Path, u.RawQuery} {
+		if len(secret) > 1 {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+	}
+	return text
+}
+
+func (p *poster) close() { p.t.CloseIdleConnections() }

@@ -123,6 +123,35 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestSecretURL: whatever an answer makes of a URL, the log does not tell it.
+func TestSecretURL(t *testing.T) {
+	for name, answer := range map[string]string{
+		"a Location that is none": "HTTP/1.1 301 Moved\r\nLocation: https://elsewhere.test/in/HUSH%zz?token=HUSH\r\nContent-Length: 0\r\n\r\n",
+		"no HTTP":                 "POST /in/HUSH?token=HUSH: what is that?\r\n\r\n",
+		"no header":               "HTTP/1.1 200 OK\r\nPOST /in/HUSH?token=HUSH\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer conn.Close()
+				_, _ = io.WriteString(conn, answer)
+			}))
+			defer s.Close()
+			e, log := begin(t, hook(s.URL+"/in/HUSH?token=HUSH"))
+			number(e, 1)
+			until(t, "a failure", func() bool { return e.Stats()[0].Failed > 0 })
+			e.Close()
+			if strings.Contains(log.String(), "HUSH") || !strings.Contains(log.String(), "could not be delivered") {
+				t.Errorf("the log: %s", log)
+			}
+		})
+	}
+}
+
 // TestRefused: what the receiver will never take is given up, and the next one comes.
 func TestRefused(t *testing.T) {
 	r := &receiver{t: t, answer: func(_ int, tag string) int { return map[string]int{"1": 400, "3": 422, "4": 413, "5": 415}[tag] }}

@@ -79,6 +79,7 @@ type Image struct {
 	Tags      []string
 	Pushed    time.Time
 	Pulled    time.Time // last pull; zero: it never was
+	Needed    time.Time // somebody last counted on it otherwise, which is nothing to rules; zero: nobody did
 	Archived  bool
 	Moved     time.Time       // last came into the archive; zero: it never was there
 	Activated time.Time       // last came out of the archive; zero: it never did

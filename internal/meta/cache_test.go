@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -309,6 +310,50 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	tags, links, blobs, keys := db.CacheRows()
 	diff(t, "rows that are remembered", []int{0, 0, 0, 0}, []int{tags, links, blobs, keys})
+}
+
+// TestMemoryOfRepositories: what repositories bring along counts, and not only that they
+// are so many.
+func TestMemoryOfRepositories(t *testing.T) {
+	ctx := t.Context()
+	const n, limit = 40, 100
+	var tags []rule.ResourceTag
+	size := 0
+	for i := range 50 {
+		tag := rule.ResourceTag{Key: fmt.Sprintf("%03d", i) + strings.Repeat("k", 125), Value: strings.Repeat("v", 256)}
+		tags = append(tags, tag)
+		size += len(tag.Key) + len(tag.Value)
+	}
+	statement := string(document("S"))
+	policy := []byte(statement + strings.Repeat(" ", 10_000-len(statement)))
+	for what, row := range map[string]meta.Repository{
+		"nothing":  {},
+		"tags":     {ResourceTags: tags},
+		"a policy": {Policy: policy},
+	} {
+		t.Run(what, func(t *testing.T) {
+			db := open(t, meta.Options{Path: filepath.Join(t.TempDir(), "weir.db")})
+			db.LimitCacheRepositories(limit)
+			for i := range n {
+				row.Name = fmt.Sprintf("r/%d", i)
+				check(t, db.CreateRepository(ctx, row))
+				must(db.DescribeRepository(ctx, row.Name))(t)
+				must(db.Access(ctx, row.Name))(t)
+			}
+			repos, access := db.CacheRepositories()
+			if what == "nothing" {
+				diff(t, "remembered", []int{n, n}, []int{repos, access})
+				return
+			}
+			had := len(row.Policy)
+			if row.ResourceTags != nil {
+				had = size
+			}
+			if repos*had > limit*2048 || access*had > limit*1024 || repos == 0 || access == 0 {
+				t.Errorf("%d repositories, and what decides on %d, with %d bytes each", repos, access, had)
+			}
+		})
+	}
 }
 
 func TestLRU(t *testing.T) {

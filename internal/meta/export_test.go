@@ -50,6 +50,19 @@ func (db *DB) CacheBytes() int {
 // LimitCacheBytes bounds CacheBytes to less than the usual.
 func (db *DB) LimitCacheBytes(n int) { db.cache.manifests.limit = n }
 
+// CacheRepositories returns how many repositories, and what decides on how many, are
+// remembered.
+func (db *DB) CacheRepositories() (repos, access int) {
+	db.cache.mu.Lock()
+	defer db.cache.mu.Unlock()
+	return len(db.cache.repos.m), len(db.cache.access.m)
+}
+
+// LimitCacheRepositories bounds them to the cost of so many that have nothing.
+func (db *DB) LimitCacheRepositories(n int) {
+	db.cache.repos.limit, db.cache.access.limit = n, n
+}
+
 // MaxPulls is how many pull times wait at most.
 const MaxPulls = maxPulls
 

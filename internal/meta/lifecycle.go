@@ -51,8 +51,10 @@ func (r runner) policy(ctx context.Context, repo string) (LifecyclePolicy, error
 // Errors: errs.RepoUnknown, errs.NameInvalid.
 func (db *DB) PutLifecyclePolicy(ctx context.Context, repo, document string) error {
 	_, err := db.changeLifecycle(ctx, repo, func(ctx context.Context, t *tx) (LifecyclePolicy, error) {
-		_, err := t.exec(ctx, putPolicyOf, repo, []byte(document))
-		return LifecyclePolicy{}, err
+		if _, err := t.exec(ctx, putPolicyOf, repo, []byte(document)); err != nil {
+			return LifecyclePolicy{}, err
+		}
+		return LifecyclePolicy{}, t.change(ctx, repo) // there may have been others without a policy
 	})
 	return err
 }
@@ -121,19 +123,18 @@ const factPage = 1000
 type Facts struct {
 	Images []lifecycle.Image
 
-	images, moves int64     // so many images there were, and moves since before since
-	since         time.Time // a minute before the facts were read
+	changes int64 // of the repository, before they were read
 }
 
 // Facts returns what is known of all images of a repository, for a policy: a few
 // hundred bytes for each, read by pages, and not of one moment. What is done about it
 // is checked again in ApplyLifecycle. Errors: errs.NameInvalid.
-func (db *DB) Facts(ctx context.Context, repo string, now time.Time) (*Facts, error) {
+func (db *DB) Facts(ctx context.Context, repo string) (*Facts, error) {
 	if _, err := oci.ParseRepository(repo); err != nil {
 		return nil, err
 	}
-	f := &Facts{since: now.Add(-time.Minute)}
-	err := f.count(ctx, db.get(), repo)
+	f := &Facts{}
+	err := db.get().row(ctx, getChanges, []any{repo}, &f.changes)
 	for after := digest.Digest(""); err == nil; {
 		var page []lifecycle.Image
 		page, err = db.factPage(ctx, repo, after)
@@ -148,15 +149,14 @@ func (db *DB) Facts(ctx context.Context, repo string, now time.Time) (*Facts, er
 	}
 	waiting := db.pulls.of(repo)
 	for i := range f.Images {
-		if at := waiting[f.Images[i].Digest]; f.Images[i].Pulled.Before(at) {
-			f.Images[i].Pulled = at
-		}
+		waiting[f.Images[i].Digest].bring(&f.Images[i])
 	}
 	return f, nil
 }
 
 // Left returns the manifests of a repository, there or not, that a tag was and is not
-// any more. Errors: errs.NameInvalid.
+// any more, and those that are there of which ApplyLifecycle removed an index without a
+// policy. Errors: errs.NameInvalid.
 func (db *DB) Left(ctx context.Context, repo string) (map[digest.Digest]bool, error) {
 	if _, err := oci.ParseRepository(repo); err != nil {
 		return nil, err
@@ -174,12 +174,14 @@ func (db *DB) Left(ctx context.Context, repo string) (map[digest.Digest]bool, er
 	return left, nil
 }
 
-// count notes what tells whether something left the repository.
-func (f *Facts) count(ctx context.Context, r runner, repo string) error {
-	if err := r.row(ctx, countImages, []any{repo}, &f.images); err != nil {
-		return err
+// change notes that rules which count images may count others now, once in a transaction.
+func (t *tx) change(ctx context.Context, repo string) error {
+	if slices.Contains(t.changed, repo) {
+		return nil
 	}
-	return r.row(ctx, countMoves, []any{repo, micros(f.since)}, &f.moves)
+	t.changed = append(t.changed, repo)
+	_, err := t.exec(ctx, noteChange, repo)
+	return err
 }
 
 func (db *DB) factPage(ctx context.Context, repo string, after digest.Digest) ([]lifecycle.Image, error) {
@@ -221,12 +223,22 @@ func (db *DB) factPage(ctx context.Context, repo string, after digest.Digest) ([
 
 func scanFacts(rows *sql.Rows) (m lifecycle.Image, err error) {
 	var d string
-	var pushed, pulled int64
+	var pushed, pulled, needed int64
 	var s Storage
-	err = scanStorage(rows, &s, &d, &pushed, &pulled)
-	m.Digest, m.Pushed, m.Pulled = digest.Digest(d), fromMicros(pushed), fromMicros(pulled)
+	err = scanStorage(rows, &s, &d, &pushed, &pulled, &needed)
+	m.Digest, m.Pushed, m.Pulled, m.Needed = digest.Digest(d), fromMicros(pushed), fromMicros(pulled), fromMicros(needed)
 	m.Archived, m.Moved, m.Activated = s.Archived, s.ArchivedAt, s.ActivatedAt
 	return m, err
+}
+
+// bring brings an image up to date.
+func (u used) bring(m *lifecycle.Image) {
+	if m.Pulled.Before(u[wasPulled]) {
+		m.Pulled = u[wasPulled]
+	}
+	if m.Needed.Before(u[wasNeeded]) {
+		m.Needed = u[wasNeeded]
+	}
 }
 
 // unchanged says whether what a mark went by is still so.
@@ -236,10 +248,8 @@ func (t *tx) unchanged(ctx context.Context, repo string, was *lifecycle.Image) (
 		return false, err
 	}
 	is := found[0]
-	if at := t.db.pulls.latest(repo, was.Digest, false); is.Pulled.Before(at) {
-		is.Pulled = at
-	}
+	t.db.pulls.latest(repo, was.Digest).bring(&is)
 	tags, err := list(ctx, t.runner, listTagsOf, []any{repo, string(was.Digest)}, text[string])
-	return err == nil && is.Pulled.Equal(was.Pulled) && is.Pushed.Equal(was.Pushed) && is.Archived == was.Archived &&
+	return err == nil && is.Pulled.Equal(was.Pulled) && is.Needed.Equal(was.Needed) && is.Pushed.Equal(was.Pushed) && is.Archived == was.Archived &&
 		is.Moved.Equal(was.Moved) && is.Activated.Equal(was.Activated) && slices.Equal(tags, was.Tags), err
 }

@@ -31,7 +31,7 @@ var (
 func evaluate(t *testing.T, db *meta.DB, policy string, at time.Time) meta.LifecycleBatch {
 	t.Helper()
 	p := must(lifecycle.Parse(policy, false))(t)
-	facts := must(db.Facts(t.Context(), "r", at))(t)
+	facts := must(db.Facts(t.Context(), "r"))(t)
 	return meta.LifecycleBatch{Repository: "r", Policy: policy, Facts: facts, Marks: p.Evaluate(facts.Images, at), At: at}
 }
 
@@ -107,25 +107,31 @@ func testPolicies(t *testing.T, o meta.Options) {
 func testFacts(t *testing.T, o meta.Options) {
 	ctx := t.Context()
 	db := open(t, o)
+	putBlob(t, db, "c", 0, "r")
+	putBlob(t, db, "l", 0, "r")
 	putManifest(t, db, "r", "", 1, "amd", "config c", "layer l")
 	putManifest(t, db, "r", "v2", 2, "idx", "child amd linux/amd64", "child gone linux/arm64")
 	putManifest(t, db, "r", "v1", 3, "idx")
 	putManifest(t, db, "r", "", 4, "sig", "subject idx")
 	must(db.SetArchived(ctx, "r", name("sig"), true, at(5)))(t)
 	db.Touch("r", "", name("idx"), at(60))
+	check(t, push(t, db, "r", "amd", nil))                                 // again, at second 1
+	wantCode(t, "there", errs.ImageExists, strict(t, db, "r", "idx", nil)) // also at second 1
+	db.Needed("r", name("sig"), at(61))
+	db.Served("r", name("idx"), at(62)) // which is nothing to policies
 	want := []lifecycle.Image{
-		{Digest: name("amd"), Pushed: at(1), Pulled: at(1)},
-		{Digest: name("idx"), Pushed: at(2), Pulled: at(60), Tags: []string{"v1", "v2"}, Children: []digest.Digest{name("amd"), name("gone")}},
-		{Digest: name("sig"), Pushed: at(4), Pulled: at(4), Subject: name("idx"), Archived: true, Moved: at(5)},
+		{Digest: name("amd"), Pushed: at(1), Pulled: at(1), Needed: at(1)},
+		{Digest: name("idx"), Pushed: at(2), Pulled: at(60), Needed: at(1), Tags: []string{"v1", "v2"}, Children: []digest.Digest{name("amd"), name("gone")}},
+		{Digest: name("sig"), Pushed: at(4), Pulled: at(4), Needed: at(61), Subject: name("idx"), Archived: true, Moved: at(5)},
 	}
-	got := must(db.Facts(ctx, "r", at(100)))(t).Images
+	got := must(db.Facts(ctx, "r"))(t).Images
 	slices.SortFunc(got, func(a, b lifecycle.Image) int { return a.Pushed.Compare(b.Pushed) })
 	diff(t, "facts", want, got)
 	putManifest(t, db, "r", "v1", 6, "m1")
 	left := must(db.Left(ctx, "r"))(t)
 	diff(t, "left by tags", []bool{true, false, false}, []bool{left[name("idx")], left[name("amd")], left[name("m1")]})
-	diff(t, "of nothing", 0, len(must(db.Facts(ctx, "none", at(0)))(t).Images))
-	_, err := db.Facts(ctx, "R", at(0))
+	diff(t, "of nothing", 0, len(must(db.Facts(ctx, "none"))(t).Images))
+	_, err := db.Facts(ctx, "R")
 	wantCode(t, "malformed", errs.NameInvalid, err)
 }
 
@@ -144,7 +150,7 @@ func testManyFacts(t *testing.T, o meta.Options) {
 	}
 	check(t, tx.Commit())
 	before := db.Queries()
-	facts := must(db.Facts(t.Context(), "r", at(0)))(t)
+	facts := must(db.Facts(t.Context(), "r"))(t)
 	diff(t, "images", n, len(facts.Images))
 	if reads := db.Queries() - before; reads < n/1000*3 || reads > n/1000*3+5 {
 		t.Errorf("%d statements for %d images: pages have 1000", reads, n)
@@ -204,6 +210,9 @@ func testApplyRechecks(t *testing.T, o meta.Options) {
 		"a tag went":      {unused, func(db *meta.DB) error { _, err := db.DeleteTag(ctx, "r", "v2", later); return err }, []string{"m2"}},
 		"a tag moved":     {unused, func(db *meta.DB) error { putManifest(t, db, "r", "v2", 99, "m3"); return nil }, []string{"m2", "m3"}},
 		"a pull":          {unused, func(db *meta.DB) error { db.Touch("r", "", name("m3"), later); return nil }, []string{"m3"}},
+		"it was needed":   {unused, func(db *meta.DB) error { db.Needed("r", name("m3"), later); return nil }, []string{"m3"}},
+		"it was given":    {unused, func(db *meta.DB) error { db.Served("r", name("m3"), later); return nil }, []string{}},
+		"pushed again":    {unused, func(db *meta.DB) error { return push(t, db, "r", "m2", nil) }, []string{"m2"}},
 		"an index came":   {unused, func(db *meta.DB) error { putManifest(t, db, "r", "", 99, "idx", "child m1 linux/amd64"); return nil }, []string{"idx", "m1"}},
 		"it is archived":  {unused, func(db *meta.DB) error { _, err := db.SetArchived(ctx, "r", name("m1"), true, later); return err }, []string{"m1*"}},
 		"it is gone":      {unused, func(db *meta.DB) error { _, err := db.DeleteManifest(ctx, "r", name("m1"), later); return err }, []string{}},
@@ -250,6 +259,62 @@ func testApplyRechecks(t *testing.T, o meta.Options) {
 	must(db.DeleteRepository(ctx, "r", true))(t)
 	_, err = db.ApplyLifecycle(ctx, b)
 	wantCode(t, "no repository", errs.RepoUnknown, err)
+}
+
+// testCountRechecks: what a rule that counts images went by is looked at again, also where as
+// many images came as left, and whatever the clock says.
+func testCountRechecks(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	const (
+		untagged = `"tagStatus":"untagged","countType":"imageCountMoreThan","countNumber":1`
+		tagged   = `"tagStatus":"tagged","tagPrefixList":["p"],"countType":"imageCountMoreThan","countNumber":1`
+	)
+	gone := func(db *meta.DB, s string) { must(db.DeleteManifest(ctx, "r", name(s), at(9)))(t) }
+	for what, change := range map[string]struct {
+		selection string
+		f         func(db *meta.DB)
+		left      []string
+	}{
+		"nothing":              {untagged, func(*meta.DB) {}, []string{"m2"}},
+		"nothing, tagged":      {tagged, func(*meta.DB) {}, []string{"m2"}},
+		"a swap":               {untagged, func(db *meta.DB) { gone(db, "m2"); putManifest(t, db, "r", "new", 9, "other") }, []string{"m1", "other"}},
+		"one got a tag":        {untagged, func(db *meta.DB) { putManifest(t, db, "r", "new", 9, "m2") }, []string{"m1", "m2"}},
+		"one was pushed":       {untagged, func(db *meta.DB) { check(t, push(t, db, "r", "m2", nil, "new")) }, []string{"m1", "m2"}},
+		"one was archived":     {untagged, func(db *meta.DB) { must(db.SetArchived(ctx, "r", name("m2"), true, at(9)))(t) }, []string{"m1", "m2*"}},
+		"a tag went long ago":  {tagged, func(db *meta.DB) { must(db.DeleteTag(ctx, "r", "p2", at(-9999)))(t) }, []string{"m1", "m2"}},
+		"a tag moved long ago": {tagged, func(db *meta.DB) { putManifest(t, db, "r", "p2", -9999, "other", "subject m2") }, []string{"m1", "m2", "other"}},
+		"another policy meanwhile": {untagged, func(db *meta.DB) {
+			must(db.DeleteLifecyclePolicy(ctx, "r"))(t)
+			gone(db, "m2")
+			check(t, db.PutLifecyclePolicy(ctx, "r", expiry(untagged)))
+		}, []string{"m1"}},
+		"a change that changes nothing": {untagged, func(db *meta.DB) {
+			putManifest(t, db, "r", "", 9, "m2")
+			db.Touch("r", "", name("m2"), at(9))
+			own(t, db, "r2")
+			putManifest(t, db, "r2", "v1", 9, "m1")
+			must(db.DeleteRepository(ctx, "r2", true))(t)
+		}, []string{"m2"}},
+	} {
+		db := open(t, o)
+		if _, err := db.DeleteRepository(ctx, "r", true); err != nil && errs.CodeOf(err) != errs.RepoUnknown {
+			t.Fatal(err)
+		}
+		own(t, db, "r")
+		tags := [2]string{}
+		if change.selection == tagged {
+			tags = [2]string{"p1", "p2"}
+		}
+		check(t, db.PutLifecyclePolicy(ctx, "r", expiry(change.selection)))
+		putManifest(t, db, "r", tags[0], 1, "m1")
+		putManifest(t, db, "r", tags[1], 2, "m2")
+		b := evaluate(t, db, expiry(change.selection), at(10))
+		change.f(db)
+		for range 2 { // what is stale stays so
+			must(db.ApplyLifecycle(ctx, b))(t)
+		}
+		diff(t, what, change.left, held(t, db))
+	}
 }
 
 // testFollowRechecks: what came to something that is about an image, or about that, since
@@ -551,7 +616,7 @@ func testInterruptedRun(t *testing.T, o meta.Options) {
 		}
 		check(t, db.Close())
 		db = open(t, o)
-		for _, m := range must(db.Facts(ctx, "r", later))(t).Images {
+		for _, m := range must(db.Facts(ctx, "r"))(t).Images {
 			for _, child := range m.Children {
 				if _, err := db.Manifest(ctx, "r", child); err != nil {
 					t.Errorf("an index is without its child: %v", err)

@@ -45,16 +45,20 @@ type LifecycleBatch struct {
 // LifecycleDone is what came of a batch.
 type LifecycleDone struct {
 	Events []LifecycleEvent
-	Spared int // marks that do not hold any more
+	Spared int  // marks that do not hold any more
+	Stale  bool // no mark that goes by these facts holds any more, if its rule counts images
 }
 
 // ApplyLifecycle does what the marks say, in one transaction, as far as that which they
-// went by still holds: the image as it was pushed, its last pull, its tags, where it is
-// stored, that no index which stays names it; without a policy of the repository's also that
-// it is no tag's last whole image. What follows it is looked at in the same way, and without a
-// policy has no tag either: if one of these is another by now, none of them goes. A mark by a rule that counts images holds
-// only if no image came to the repository or left it, and no tag left an image, since
-// the facts were read, other than by batches with the same facts.
+// went by still holds: the image as it was pushed, its last pull and whether somebody
+// counted on it otherwise, its tags, where it is stored, that no index which stays names
+// it; without a policy of the repository's also that it is no tag's last whole image. What
+// follows it is looked at in the same way, and without a policy has no tag either: if one
+// of these is another by now, none of them goes. A mark by a rule that counts images holds
+// only if no image came to the repository, left it or went into the archive or out of it,
+// and no tag came, moved or went, since the facts were read, other than by batches with
+// the same facts. Without a policy, what an index names that goes is Left from then on:
+// it may stay for now.
 // Errors: errs.Conflict if the repository has another policy by now, or none and somebody
 // pushed to it; errs.RepoUnknown, errs.NameInvalid.
 func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done LifecycleDone, err error) {
@@ -67,15 +71,16 @@ func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done Lifecy
 		if err := t.samePolicy(ctx, b.Repository, b.Policy); err != nil {
 			return err
 		}
-		now := *b.Facts
 		if !b.Ages {
-			if err := now.count(ctx, t.runner, b.Repository); err != nil {
+			if err := t.row(ctx, getChanges, []any{b.Repository}, &after.changes); err != nil {
 				return err
 			}
 		}
-		counted := now.moves == b.Facts.moves && now.images == b.Facts.images
+		if done.Stale = after.changes != b.Facts.changes; done.Stale {
+			after = *b.Facts
+		}
 		for _, m := range b.Marks {
-			holds := counted || m.Rule.Count != lifecycle.MoreThan
+			holds := !done.Stale || m.Rule.Count != lifecycle.MoreThan
 			if holds {
 				holds, err = t.holds(ctx, b, m)
 			}
@@ -90,11 +95,10 @@ func (db *DB) ApplyLifecycle(ctx context.Context, b LifecycleBatch) (done Lifecy
 				return err
 			}
 		}
-		if counted && !b.Ages { // what this batch itself took away
-			if err := now.count(ctx, t.runner, b.Repository); err != nil {
+		if !done.Stale && !b.Ages { // what this batch itself took away
+			if err := t.row(ctx, getChanges, []any{b.Repository}, &after.changes); err != nil {
 				return err
 			}
-			after = now
 		}
 		return t.putEvents(ctx, b.Repository, done.Events)
 	})
@@ -177,6 +181,11 @@ func (t *tx) apply(ctx context.Context, b LifecycleBatch, m lifecycle.Mark, done
 func (t *tx) act(ctx context.Context, b LifecycleBatch, m lifecycle.Mark, image *lifecycle.Image, with digest.Digest, done *LifecycleDone) error {
 	switch m.Rule.Action {
 	case lifecycle.Expire:
+		if b.Policy == "" {
+			if _, err := t.exec(ctx, putReleased, b.Repository, string(image.Digest)); err != nil {
+				return err
+			}
+		}
 		_, err := t.deleteManifest(ctx, b.Repository, image.Digest, b.At)
 		switch errs.CodeOf(err) {
 		case errs.ImageReferenced, errs.ManifestUnknown: // what follows may be another's part

@@ -76,7 +76,7 @@ func (db *DB) PutManifest(ctx context.Context, repo string, m *oci.Manifest, e o
 		if err := t.makeRepository(ctx, repo, at); err != nil {
 			return err
 		}
-		if err := t.putManifest(ctx, repo, m, e, at); err != nil {
+		if _, err := t.putManifest(ctx, repo, m, e, at); err != nil {
 			return err
 		}
 		if tag != "" {
@@ -144,16 +144,19 @@ func checkPut(repo string, m *oci.Manifest, e oci.Edges, tags []string) error {
 	return nil
 }
 
-func (t *tx) putManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, at time.Time) error {
+// putManifest says whether the manifest is new.
+func (t *tx) putManifest(ctx context.Context, repo string, m *oci.Manifest, e oci.Edges, at time.Time) (bool, error) {
 	n, err := t.exec(ctx, putManifest, repo, string(m.Digest), []byte(m.MediaType), micros(at), notNil(m.Raw))
 	if err != nil || n == 0 {
-		return err
+		return false, err
 	}
 	if err := t.putEdges(ctx, repo, m.Digest, e.List); err != nil {
-		return err
+		return false, err
 	}
-	_, err = t.exec(ctx, countManifest, repo, string(m.Digest), int64(1))
-	return err
+	if _, err := t.exec(ctx, countManifest, repo, string(m.Digest), int64(1)); err != nil {
+		return false, err
+	}
+	return true, t.change(ctx, repo)
 }
 
 func (t *tx) putEdges(ctx context.Context, repo string, parent digest.Digest, edges []oci.Edge) error {

@@ -17,7 +17,7 @@ type Access struct {
 	Policy *iam.Policy
 	Tags   []iam.Tag // of the repository
 
-	size int // of the policy's document
+	size int // about how many bytes of memory it takes
 }
 
 // Access returns the access of a repository as far as there is one. A policy that cannot
@@ -38,12 +38,13 @@ func (db *DB) Access(ctx context.Context, name string) (Access, error) {
 	})
 }
 
-// costOfAccess counts rows: what is parsed of a policy is several times its document.
-func costOfAccess(a Access) int { return 1 + a.size/128 }
+// costOfAccess counts rows, of 1 KiB.
+func costOfAccess(a Access) int { return 1 + a.size/1024 }
 
 // Access returns what decides on requests to r.
 func (r *Repository) Access() Access {
-	a := Access{Kind: r.Kind, size: len(r.Policy)}
+	// What is parsed of a policy is several times its document.
+	a := Access{Kind: r.Kind, size: 8*len(r.Policy) + sizeOfTags(r.ResourceTags)}
 	for _, t := range r.ResourceTags {
 		a.Tags = append(a.Tags, iam.Tag(t))
 	}

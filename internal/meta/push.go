@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/oci"
+	"github.com/weir-registry/weir/internal/rule"
 )
 
 // Push is a manifest that somebody puts into a repository.
@@ -47,8 +48,14 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 		if err := t.changes(ctx, repo, p); err != nil {
 			return err
 		}
-		if err := t.putManifest(ctx, repo.Name, p.Manifest, p.Edges, p.At); err != nil {
+		isNew, err := t.putManifest(ctx, repo.Name, p.Manifest, p.Edges, p.At)
+		if err != nil {
 			return err
+		}
+		if !isNew { // it is as old as it was, but an index may be on its way that names it
+			if _, err := t.exec(ctx, putNeeded, repo.Name, string(p.Manifest.Digest), micros(p.At)); err != nil {
+				return err
+			}
 		}
 		if repo.Archives {
 			if err := t.moveImage(ctx, repo.Name, p.Manifest.Digest, false, p.At); err != nil {
@@ -74,6 +81,9 @@ func (db *DB) PutImage(ctx context.Context, p Push) error {
 		}
 		return t.completeFrom(ctx, repo.Name, p.Manifest.Digest)
 	})
+	if errs.CodeOf(err) == errs.ImageExists { // which is to the pusher as if it were pushed
+		db.Needed(p.Repository, p.Manifest.Digest, p.At)
+	}
 	if err != nil {
 		return fmt.Errorf("push of %s@%s: %w", p.Repository, p.Manifest.Digest, err)
 	}
@@ -195,8 +205,7 @@ func (t *tx) deleteTag(ctx context.Context, repo, tag string, was digest.Digest,
 	if _, err := t.exec(ctx, deleteQueuedName, repo, tag); err != nil {
 		return err
 	}
-	_, err := t.exec(ctx, putMove, repo, tag, string(was), "", micros(at))
-	return err
+	return t.noteMove(ctx, repo, tag, rule.Move{From: was, At: at})
 }
 
 // DeleteTagged deletes a tag, and its image where that is the last of its tags. It
@@ -280,7 +289,7 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if _, err := t.exec(ctx, countManifest, repo, string(d), int64(-1)); err != nil {
 		return nil, err
 	}
-	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteEdges} {
+	for _, q := range []query{deleteQueuedImage, deleteReplicatedImage, deleteStorage, deleteNeeded, deleteReleased, deleteReferrers, deleteEdges} {
 		if _, err := t.exec(ctx, q, repo, string(d)); err != nil {
 			return nil, err
 		}
@@ -289,9 +298,12 @@ func (t *tx) deleteManifest(ctx context.Context, repo string, d digest.Digest, a
 	if err == nil && n == 0 {
 		err = errs.New(errs.ManifestUnknown, "manifest %s is not held in %s", d, repo)
 	}
+	if err != nil {
+		return nil, err
+	}
 	t.forget.manifests = append(t.forget.manifests, digestKey{repo, d})
 	t.forget.archived = append(t.forget.archived, digestKey{repo, d})
-	return tags, err
+	return tags, t.change(ctx, repo)
 }
 
 // incomplete takes back that an image was the last whole one of tags.

@@ -80,6 +80,7 @@ const (
 	putReferrers
 	checkReferrers
 	listReferring
+	deleteReferrers
 	deleteReferrersOf // a repository
 
 	getBlob
@@ -156,8 +157,11 @@ const (
 	claimQueued
 	renewQueued
 	endQueued
+	postponeQueued
 	releaseQueued
 	freeQueued
+	getLastDue
+	hurryQueued
 	listOverdue
 	listQueuedOf
 	putReplicated
@@ -174,6 +178,14 @@ const (
 	putStorage
 	deleteStorage
 	deleteStorageOf // a repository
+	putNeeded
+	deleteNeeded
+	deleteNeededOf // a repository
+	putReleased
+	deleteReleased
+	deleteReleasedOf // a repository
+	putReleasedMoves
+	trimMoves
 	noteArchives
 	notePushed
 	listImageStorage
@@ -188,8 +200,8 @@ const (
 	listFacts
 	getFacts
 	listFactEdges
-	countImages
-	countMoves
+	getChanges
+	noteChange
 	listLeft
 	getLastEvent
 	putEvent
@@ -409,15 +421,11 @@ var texts = [queries]string{
 	putMove: `INSERT INTO tag_history (repository, tag, n, from_digest, to_digest, moved_at)
 		VALUES ($1, $2,
 			(SELECT COALESCE(MAX(n), 0) + 1 FROM tag_history WHERE repository = $1 AND tag = $2),
-			$3, $4, $5)`,
+			$3, $4, $5)
+		RETURNING n`,
 	listMoves: `SELECT from_digest, to_digest, moved_at FROM tag_history
 		WHERE repository = $1 AND tag = $2 ORDER BY n DESC LIMIT $3`,
 
-	getReferrers: `SELECT list, checked_at FROM referrers WHERE repository = $1 AND subject = $2`,
-	putReferrers: `INSERT INTO referrers (repository, subject, list, checked_at) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (repository, subject) DO UPDATE SET list = excluded.list, checked_at = excluded.checked_at`,
-	checkReferrers:    `UPDATE referrers SET checked_at = $3 WHERE repository = $1 AND subject = $2`,
-	deleteReferrersOf: `DELETE FROM referrers WHERE repository = $1`,
 	listReferring: `SELECT DISTINCT parent FROM edges
 		WHERE repository = $1 AND digest = $2 AND kind = 'subject' AND parent > $3 ORDER BY parent LIMIT $4`,
 

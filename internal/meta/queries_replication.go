@@ -25,11 +25,17 @@ var replicationTexts = map[query]string{
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5`,
 	endQueued: `DELETE FROM replication_queue
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5 AND digest = $6`,
-	releaseQueued: `UPDATE replication_queue SET claim = '', due_at = $6,
-			failure = CASE WHEN CAST($7 AS TEXT) = '' THEN failure ELSE CAST($7 AS TEXT) END,
-			reason = CASE WHEN CAST($7 AS TEXT) = '' THEN reason ELSE $8 END
+	postponeQueued: `UPDATE replication_queue SET claim = '', due_at = $8,
+			failure = CASE WHEN CAST($9 AS TEXT) = '' THEN failure ELSE CAST($9 AS TEXT) END,
+			reason = CASE WHEN CAST($9 AS TEXT) = '' THEN reason ELSE $10 END
+		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5 AND digest = $6 AND queued_at = $7`,
+	releaseQueued: `UPDATE replication_queue SET claim = '', due_at = queued_at
 		WHERE region = $1 AND registry_id = $2 AND repository = $3 AND name = $4 AND claim = $5`,
 	freeQueued: `UPDATE replication_queue SET claim = '', due_at = $1 WHERE claim > ''`,
+	getLastDue: `SELECT due_at FROM replication_queue
+		WHERE region = $1 AND registry_id = $2 ORDER BY due_at DESC LIMIT 1`,
+	hurryQueued: `UPDATE replication_queue SET due_at = $3, queued_at = CASE WHEN queued_at > $3 THEN $3 ELSE queued_at END
+		WHERE region = $1 AND registry_id = $2 AND due_at > $4`,
 	listOverdue: `SELECT region, registry_id, repository, name, digest, failure, reason FROM replication_queue
 		WHERE queued_at < $1 AND (claim = '' OR due_at <= $2) ORDER BY queued_at LIMIT $3`,
 	listQueuedOf: `SELECT DISTINCT region, registry_id FROM replication_queue

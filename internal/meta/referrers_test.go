@@ -35,6 +35,11 @@ func testReferrers(t *testing.T, o meta.Options) {
 	diff(t, "no repository is made", []string(nil), must(db.Repositories(ctx, "", 10))(t))
 
 	putManifest(t, db, "r", "", 5, "s")
+	must(db.DeleteManifest(ctx, "r", name("s"), at(6)))(t)
+	diff(t, "of an image that was deleted", rule.Referrers{}, must(db.Referrers(ctx, "r", name("s")))(t))
+	diff(t, "of another", at(3), must(db.Referrers(ctx, "r", name("other")))(t).Checked)
+
+	check(t, db.PutReferrers(ctx, "r", name("s"), some, at(7)))
 	must(db.DeleteRepository(ctx, "r", true))(t)
 	diff(t, "of a repository that was deleted", rule.Referrers{}, must(db.Referrers(ctx, "r", name("s")))(t))
 

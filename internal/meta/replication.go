@@ -181,8 +181,9 @@ func (db *DB) RenewCopy(ctx context.Context, c Copy, until time.Time) error {
 }
 
 // EndCopy takes a copy that is done from the queue. If its name got another image while
-// it was made, that is due at once. It does nothing for a claim that is over. stale is
-// true of what was not copied, because its tag is another's: it leaves no status.
+// it was made, that is due at once. stale is true of what was not copied, because its tag
+// is another's: it leaves no status. Errors: errs.Conflict if the claim is over, and
+// nothing is done.
 func (db *DB) EndCopy(ctx context.Context, c Copy, stale bool, at time.Time) error {
 	return db.changeCopy(ctx, c, func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, endQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim, string(c.Digest))
@@ -190,8 +191,11 @@ func (db *DB) EndCopy(ctx context.Context, c Copy, stale bool, at time.Time) err
 			return err
 		}
 		if n == 0 {
-			if n, err = t.exec(ctx, releaseQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim, micros(at), "", []byte{}); err != nil || n == 0 {
+			if n, err = t.releaseCopy(ctx, c); err != nil {
 				return err
+			}
+			if n == 0 {
+				return errs.New(errs.Conflict, "the claim is over")
 			}
 		}
 		if stale {
@@ -202,9 +206,10 @@ func (db *DB) EndCopy(ctx context.Context, c Copy, stale bool, at time.Time) err
 	})
 }
 
-// PostponeCopy gives a claim back: it is due again at a later time. failure is a word for
-// what went wrong and reason tells it; "": what went wrong before stands. It does nothing for a claim that
-// is over.
+// PostponeCopy gives a claim back: it is due again at a later time, or at once if it was
+// pushed again, or its name got another image, while it was made. failure is a word for
+// what went wrong and reason tells it; "": what went wrong before stands. It does nothing
+// for a claim that is over.
 func (db *DB) PostponeCopy(ctx context.Context, c Copy, due time.Time, failure, reason string) error {
 	if failure != "" {
 		if err := checkWord("failure", failure); err != nil {
@@ -212,9 +217,18 @@ func (db *DB) PostponeCopy(ctx context.Context, c Copy, due time.Time, failure, 
 		}
 	}
 	return db.changeCopy(ctx, c, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, releaseQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim, micros(due), failure, []byte(reason))
+		n, err := t.exec(ctx, postponeQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim, string(c.Digest), micros(c.Queued),
+			micros(due), failure, []byte(reason))
+		if err == nil && n == 0 {
+			_, err = t.releaseCopy(ctx, c)
+		}
 		return err
 	})
+}
+
+// releaseCopy ends the claim of what was pushed anew while it was made: that is due since.
+func (t *tx) releaseCopy(ctx context.Context, c Copy) (int64, error) {
+	return t.exec(ctx, releaseQueued, c.To.Region, c.To.RegistryID, c.Repository, c.Name, c.claim)
 }
 
 // FreeCopies ends all claims, if no other process can have made one: those who had them
@@ -231,6 +245,26 @@ func (db *DB) FreeCopies(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("free copies: %w", err)
 	}
 	return nil
+}
+
+// HurryCopies has what is due for a destination after a time be due now, claimed or not,
+// and counts from now what seems to be queued later. It returns how much that is.
+func (db *DB) HurryCopies(ctx context.Context, to rule.Destination, now, after time.Time) (n int64, err error) {
+	var last int64
+	err = db.get().row(ctx, getLastDue, []any{to.Region, to.RegistryID}, &last)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && last <= micros(after) {
+		return 0, nil // mostly there is nothing to write
+	}
+	if err == nil {
+		err = db.tx(ctx, func(ctx context.Context, t *tx) (err error) {
+			n, err = t.exec(ctx, hurryQueued, to.Region, to.RegistryID, micros(now), micros(after))
+			return err
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("copies to %s/%s that are due late: %w", to.RegistryID, to.Region, err)
+	}
+	return n, nil
 }
 
 func (db *DB) changeCopy(ctx context.Context, c Copy, f func(context.Context, *tx) error) error {

@@ -120,7 +120,7 @@ func testReplicationQueue(t *testing.T, o meta.Options) {
 	diff(t, "the old image was copied", "east complete;", statuses(t, db, "r", "a"))
 	b := claimed(t, db, east, "two", 60)
 	diff(t, "the new image", name("b"), b.Digest)
-	check(t, db.EndCopy(ctx, a, false, at(61))) // a claim that is over
+	wantCode(t, "end of a claim that is over", errs.Conflict, db.EndCopy(ctx, a, false, at(61)))
 	diff(t, "still waits", "east waiting;", statuses(t, db, "r", "b"))
 	check(t, db.EndCopy(ctx, b, false, at(61)))
 	diff(t, "is there", "east complete;", statuses(t, db, "r", "b"))
@@ -155,7 +155,7 @@ func testReplicationQueue(t *testing.T, o meta.Options) {
 		check(t, gone())
 		diff(t, what+": queues", 0, len(must(db.ReplicationQueues(ctx))(t)))
 		wantCode(t, what+": renewal", errs.Conflict, db.RenewCopy(ctx, d, at(300)))
-		check(t, db.EndCopy(ctx, d, false, at(201)))
+		wantCode(t, what+": end", errs.Conflict, db.EndCopy(ctx, d, false, at(201)))
 		if what != "tag" {
 			diff(t, what+": status", "", statuses(t, db, "r", "d"))
 		}
@@ -185,6 +185,58 @@ func testReplicationFails(t *testing.T, o meta.Options) {
 	diff(t, "failed", "east failed Refused a stranger's \xff words;", statuses(t, db, "r", "a"))
 	check(t, push(t, db, "r", "a", nil, "t"))
 	diff(t, "pushed again", "east waiting;", statuses(t, db, "r", "a"))
+
+	// What went wrong with what was there before is nothing of what is pushed meanwhile,
+	// be it the same image.
+	for n := 40; n < 42; n++ {
+		a = claimed(t, db, east, fmt.Sprint("before", n), n)
+		diff(t, "attempts", 1, a.Attempts)
+		m, e := manifest(t, "c")
+		check(t, db.PutImage(ctx, meta.Push{Repository: "r", Manifest: m, Edges: e, Tags: []string{"t"}, At: at(n + 1)}))
+		check(t, db.PostponeCopy(ctx, a, at(900), "Refused", "the old one's"))
+		diff(t, "due", at(n+1), must(db.NextCopy(ctx, east))(t))
+	}
+	all = must(db.GiveUpCopies(ctx, at(50), at(50), 10))(t)
+	diff(t, "given up", []meta.GivenUp{{To: east, Repository: "r", Name: "t", Digest: name("c"), Failure: meta.NotTried, Reason: "it was never tried"}}, all)
+}
+
+// testReplicationHurry: what a clock that was ahead put off is due when it is right.
+func testReplicationHurry(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	own(t, db, "r")
+	hurry := func(n int) int64 {
+		return must(db.HurryCopies(ctx, east, at(n), at(n+100)))(t)
+	}
+	diff(t, "nothing is queued", int64(0), hurry(0))
+	replicate(t, db, east, west)
+	for i, tag := range []string{"now", "late", "claimed", "pushed"} {
+		m, e := manifest(t, tag)
+		when := at(i)
+		if tag == "pushed" {
+			when = at(5000)
+		}
+		check(t, db.PutImage(ctx, meta.Push{Repository: "r", Manifest: m, Edges: e, Tags: []string{tag}, At: when}))
+	}
+	check(t, db.EndCopy(ctx, claimed(t, db, east, "a", 0), false, at(0)))
+	check(t, db.PostponeCopy(ctx, claimed(t, db, east, "b", 4000), at(4060), "Refused", ""))
+	diff(t, "the other", name("claimed"), claimed(t, db, east, "c", 4000).Digest)
+	diff(t, "what is due soon", int64(0), hurry(4900))
+	diff(t, "due", at(4060), must(db.NextCopy(ctx, east))(t))
+
+	diff(t, "what is due late", int64(3), hurry(10))
+	queues := must(db.ReplicationQueues(ctx))(t)
+	diff(t, "queues", []meta.ReplicationQueue{{To: east, Length: 3, Oldest: at(1)}, {To: west, Length: 4, Oldest: at(0)}}, queues)
+	got := map[string]bool{}
+	for range 3 {
+		c := claimed(t, db, east, fmt.Sprint("d", len(got)), 10)
+		got[c.Name] = true
+		if c.Name == "pushed" {
+			diff(t, "queued", at(10), c.Queued)
+		}
+	}
+	diff(t, "due now", map[string]bool{"late": true, "claimed": true, "pushed": true}, got)
+	diff(t, "again", int64(0), hurry(10))
 }
 
 // testReplicationMany: a step of the queue costs as many statements whether one copy or

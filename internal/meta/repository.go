@@ -207,7 +207,7 @@ func (db *DB) DeleteRepository(ctx context.Context, name string, force bool) (Re
 			return errs.New(errs.RepoNotEmpty, "repository %s still has images", name)
 		}
 		t.forget.all = true
-		for _, q := range []query{deleteResultsOf, deletePreview, deleteEventsOf, deletePolicyOf, deleteStorageOf,
+		for _, q := range []query{deleteResultsOf, deletePreview, deleteEventsOf, deletePolicyOf, deleteStorageOf, deleteNeededOf, deleteReleasedOf,
 			deleteHistoryOf, deleteTagsOf, deleteEdgesOf, deleteManifestsOf, deleteReferrersOf, deleteLinksOf, deleteUploadsOf, deleteQueueOf, deleteReplicatedOf, deleteRepository} {
 			if _, err := t.exec(ctx, q, name); err != nil {
 				return err
@@ -276,7 +276,18 @@ func (db *DB) DescribeRepository(ctx context.Context, name string) (Repository, 
 	})
 }
 
-func costOfRepository(r Repository) int { return 1 + len(r.Policy)/2048 }
+// costOfRepository counts rows, of 2 KiB.
+func costOfRepository(r Repository) int {
+	return 1 + (len(r.Policy)+sizeOfTags(r.ResourceTags))/2048
+}
+
+// sizeOfTags is how many bytes of memory tags take: of each, the text and two strings.
+func sizeOfTags(tags []rule.ResourceTag) (n int) {
+	for _, t := range tags {
+		n += 32 + len(t.Key) + len(t.Value)
+	}
+	return n
+}
 
 // repository returns one, or errs.RepoUnknown.
 func (r runner) repository(ctx context.Context, name string) (Repository, error) {

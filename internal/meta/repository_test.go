@@ -2,9 +2,13 @@ package meta_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/lifecycle"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/rule"
 )
@@ -120,6 +124,69 @@ func testDeleteRepository(t *testing.T, o meta.Options) {
 	diff(t, "made anew", 0, len(first(db.Images(ctx, "r", meta.Which{}, "", 9))(t)))
 	diff(t, "a tag's first move", true, putManifest(t, db, "r", "1", 10, "m"))
 	diff(t, "history anew", 1, len(must(db.History(ctx, "r", "1", 9))(t)))
+}
+
+// testDeleteEverything: a repository that has something in every table goes with all of it,
+// and one that is made anew has nothing.
+func testDeleteEverything(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	columns := `SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'repository' ORDER BY m.name`
+	if o.Path == "" {
+		columns = `SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'repository' ORDER BY table_name`
+	}
+	tables := dump(t, db.Pool(), columns)
+	if len(tables) < 10 {
+		t.Fatalf("only %v have something of repositories", tables)
+	}
+	with := func(repo string) (some []string) {
+		for _, table := range tables {
+			var n int
+			check(t, db.Pool().QueryRowContext(ctx, "SELECT COUNT(*) FROM "+table+" WHERE repository = $1", repo).Scan(&n))
+			if n > 0 {
+				some = append(some, table)
+			}
+		}
+		return some
+	}
+	fillAll := func(repo string) {
+		putBlob(t, db, repo+"-l", 0, repo)
+		check(t, db.PutUpload(ctx, meta.Upload{ID: repo, Repository: repo, Algorithm: digest.SHA256, Started: at(0), Updated: at(0)}))
+		putManifest(t, db, repo, "", 1, "amd")
+		putManifest(t, db, repo, "v1", 1, "idx", "child amd linux/amd64")
+		putManifest(t, db, repo, "v1", 2, "m1", "layer "+repo+"-l")
+		putManifest(t, db, repo, "v2", 2, "m2")
+		must(db.SetArchived(ctx, repo, name("m2"), true, at(3)))(t)
+		check(t, db.PutReferrers(ctx, repo, name("m1"), nil, at(3)))
+		facts := must(db.Facts(ctx, repo))(t)
+		i := slices.IndexFunc(facts.Images, func(m lifecycle.Image) bool { return m.Digest == name("idx") })
+		mark := lifecycle.Mark{Image: &facts.Images[i], Rule: &lifecycle.Rule{Action: lifecycle.Expire}}
+		must(db.ApplyLifecycle(ctx, meta.LifecycleBatch{Repository: repo, Facts: facts, Marks: []lifecycle.Mark{mark}, At: at(4)}))(t)
+		check(t, db.PutLifecyclePolicy(ctx, repo, unused))
+		check(t, db.StartPreview(ctx, repo, unused, at(5)))
+		check(t, db.AddPreviewResults(ctx, repo, at(5), []meta.PreviewResult{{Digest: name("m1"), Action: lifecycle.Expire, Priority: 1}}))
+		check(t, push(t, db, repo, "amd", nil)) // is needed then
+		_, err := db.Pool().ExecContext(ctx, `INSERT INTO replicated (repository, digest, region, registry_id, ended_at, failure, reason) VALUES ($1, $2, 'r', '1', 1, '', $3)`,
+			repo, string(name("m1")), []byte{})
+		check(t, err)
+		_, err = db.Pool().ExecContext(ctx, `INSERT INTO replication_queue (region, registry_id, repository, name, digest, queued_at, due_at, attempts, claim, failure, reason)
+			VALUES ('r', '1', $1, 'v1', $2, 1, 1, 0, '', '', $3)`, repo, string(name("m1")), []byte{})
+		check(t, err)
+	}
+	fillAll("r")
+	fillAll("r2")
+	diff(t, "tables with something of it", tables, with("r"))
+	must(db.DeleteRepository(ctx, "r", true))(t)
+	diff(t, "tables with something of it afterwards", []string(nil), with("r"))
+	diff(t, "tables with something of another", tables, with("r2"))
+
+	own(t, db, "r")
+	diff(t, "events", 0, len(must(db.LifecycleEvents(ctx, "r", 0, 9))(t)))
+	diff(t, "results", 0, len(must(db.PreviewResults(ctx, "r", "", "", 9))(t)))
+	_, err := db.Preview(ctx, "r", at(6))
+	wantCode(t, "preview", errs.PreviewUnknown, err)
+	_, err = db.LifecyclePolicy(ctx, "r")
+	wantCode(t, "policy", errs.LifecycleUnknown, err)
 }
 
 func putTemplate(t *testing.T, db *meta.DB, one rule.Template) {

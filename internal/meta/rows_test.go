@@ -276,6 +276,43 @@ func testHistoryClock(t *testing.T, o meta.Options) {
 	diff(t, "checked goes back with the clock", at(1), must(db.Tag(ctx, "r", "t"))(t).Checked)
 }
 
+// testHistoryTrimmed: of very many moves of a tag the last stay, and of those before it,
+// that the tag was what they left.
+func testHistoryTrimmed(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	const n = 450
+	putManifest(t, db, "r", "other", 0, "m0")
+	for i := range n {
+		putManifest(t, db, "r", "t", i, fmt.Sprint("m", i/2)) // each stays for two
+		if i%2 > 0 {
+			must(db.DeleteTag(ctx, "r", "t", at(i)))(t)
+		}
+	}
+	moves := must(db.History(ctx, "r", "t", n))(t)
+	diff(t, "moves that are kept", 150, len(moves))
+	for i, m := range moves {
+		want := rule.Move{From: name(fmt.Sprint("m", n/2-1-i/2)), At: at(n - 1 - i)}
+		if i%2 > 0 {
+			want = rule.Move{To: want.From, At: want.At}
+		}
+		diff(t, "the last ones", want, m)
+	}
+	diff(t, "another tag's", 1, len(must(db.History(ctx, "r", "other", 9))(t)))
+	left := must(db.Left(ctx, "r"))(t)
+	for i := range n / 2 {
+		if s := fmt.Sprint("m", i); !left[name(s)] {
+			t.Errorf("%s is not known as left any more", s)
+		}
+	}
+	must(db.DeleteManifest(ctx, "r", name("m7"), at(n)))(t)
+	if must(db.Left(ctx, "r"))(t)[name("m7")] {
+		t.Error("what is gone is known as left")
+	}
+	putManifest(t, db, "r", "t", n, "m9")
+	diff(t, "another one", rule.Move{To: name("m9"), At: at(n)}, must(db.History(ctx, "r", "t", 1))(t)[0])
+}
+
 func testCheckTag(t *testing.T, o meta.Options) {
 	ctx := t.Context()
 	db := open(t, o)

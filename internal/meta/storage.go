@@ -184,8 +184,10 @@ func (t *tx) setStorage(ctx context.Context, repo string, d digest.Digest, archi
 		s.ActivatedAt = at
 	}
 	t.forget.archived = append(t.forget.archived, digestKey{repo, d})
-	_, err = t.exec(ctx, putStorage, repo, string(d), s.Archived, micros(s.ArchivedAt), micros(s.ActivatedAt))
-	return err
+	if _, err = t.exec(ctx, putStorage, repo, string(d), s.Archived, micros(s.ArchivedAt), micros(s.ActivatedAt)); err != nil {
+		return err
+	}
+	return t.change(ctx, repo)
 }
 
 // storage is where a manifest is: outside, if it never was archived.

@@ -89,7 +89,7 @@ func (db *DB) SweepLinks(ctx context.Context, after Link, limit int, linked, pul
 		err = db.tx(ctx, func(ctx context.Context, t *tx) error {
 			dropped = 0
 			for _, l := range loose {
-				if db.pulls.latest(l.Repository, l.Digest, false).After(linked) {
+				if db.pulls.latest(l.Repository, l.Digest)[wasPulled].After(linked) {
 					continue // a push was told a moment ago that it is there
 				}
 				// A manifest may have come, or a pull, since they were listed.
@@ -202,7 +202,10 @@ func (t *tx) freed(ctx context.Context, repo string, manifest digest.Digest) err
 	if err != nil || len(pulled) == 0 {
 		return err
 	}
-	at := max(pulled[0], micros(t.db.pulls.latest(repo, manifest, true)))
+	at := pulled[0]
+	for _, waiting := range t.db.pulls.latest(repo, manifest) {
+		at = max(at, micros(waiting))
+	}
 	_, err = t.exec(ctx, touchNamed, repo, string(manifest), at)
 	return err
 }

@@ -137,18 +137,26 @@ func testFreed(t *testing.T, o meta.Options) {
 // pulled does, before that is written and after, and has no other pull time.
 func testServed(t *testing.T, o meta.Options) {
 	ctx := t.Context()
-	for _, written := range []bool{false, true} {
+	for n := range 4 {
+		written, needed := n&1 > 0, n&2 > 0
 		db := open(t, o)
-		repo := fmt.Sprint("r", written)
+		repo := fmt.Sprint("r", n)
 		layer, m := repo+"-layer", repo+"-manifest"
 		putBlob(t, db, layer, 0, repo)
 		putManifest(t, db, repo, "t", 0, m, "layer "+layer)
-		db.Served(repo, name(m), at(500))
+		var want time.Time
+		if needed {
+			db.Needed(repo, name(m), at(500))
+			want = at(500)
+		} else {
+			db.Served(repo, name(m), at(500))
+		}
 		if written {
 			check(t, db.Close())
 			db = open(t, o)
 		}
 		diff(t, "pulled", at(0), must(db.Image(ctx, repo, name(m)))(t).Pulled)
+		diff(t, "needed", want, must(db.Facts(ctx, repo))(t).Images[0].Needed)
 		diff(t, "tag pulled", true, must(db.Tag(ctx, repo, "t"))(t).Pulled.IsZero())
 		must(db.DeleteManifest(ctx, repo, name(m), at(600)))(t)
 		diff(t, "dropped while a client may come for it", 0, sweepLinks(t, db, at(999), at(499)))

@@ -16,6 +16,9 @@ import (
 	"github.com/weir-registry/weir/internal/rule"
 )
 
+// maxMoves is how many of its last moves are kept of a tag at least: twice as many at most.
+const maxMoves = 100
+
 // Tag returns what is remembered of a tag. Pulled is as of the last time that pull
 // times were written (see Touch).
 // Errors: errs.ManifestUnknown, errs.NameInvalid, errs.TagInvalid.
@@ -78,8 +81,24 @@ func (t *tx) moveTag(ctx context.Context, repo, tag string, d digest.Digest, at 
 	if old.Digest == d {
 		return false, nil
 	}
-	_, err = t.exec(ctx, putMove, repo, tag, string(old.Digest), string(d), micros(at))
-	return true, err
+	return true, t.noteMove(ctx, repo, tag, rule.Move{From: old.Digest, To: d, At: at})
+}
+
+// noteMove writes the history of a tag, and forgets its oldest moves now and then. What is
+// left of them is which manifests the tag was.
+func (t *tx) noteMove(ctx context.Context, repo, tag string, m rule.Move) error {
+	var n int64
+	if err := t.row(ctx, putMove, []any{repo, tag, string(m.From), string(m.To), micros(m.At)}, &n); err != nil {
+		return err
+	}
+	if n%maxMoves == 0 {
+		for _, q := range []query{putReleasedMoves, trimMoves} {
+			if _, err := t.exec(ctx, q, repo, tag, n-maxMoves); err != nil {
+				return err
+			}
+		}
+	}
+	return t.change(ctx, repo)
 }
 
 func (t *tx) forgetTag(repo, tag string) {
@@ -87,7 +106,7 @@ func (t *tx) forgetTag(repo, tag string) {
 }
 
 // History returns the last limit moves of a tag, newest first, in the order in which
-// they were written whatever the clock said.
+// they were written whatever the clock said: of more than 100 not all are kept.
 // Errors: errs.NameInvalid, errs.TagInvalid.
 func (db *DB) History(ctx context.Context, repo, tag string, limit int) ([]rule.Move, error) {
 	if err := checkTagNames(repo, tag); err != nil {

@@ -22,8 +22,21 @@ const (
 type pullKey struct {
 	repo, tag string
 	digest    digest.Digest
-	served    bool // a manifest was given, and it is no pull
+	how       use
 }
+
+// use is what somebody did with something.
+type use int
+
+const (
+	wasPulled use = iota
+	wasServed     // a manifest was given, and it is no pull
+	wasNeeded     // a manifest was given or told, which is no pull either, and more may hang on it
+	uses
+)
+
+// used is when each was last done; zero: never.
+type used [uses]time.Time
 
 // pulls collects pull times and writes them in batches.
 type pulls struct {
@@ -51,11 +64,19 @@ func (db *DB) Touch(repo, tag string, d digest.Digest, at time.Time) {
 // Served notes that a client was given a manifest, where that is to change no pull time:
 // the client still comes for the blobs that it names, so they stay as long as after a
 // pull. Otherwise it is as Touch.
-func (db *DB) Served(repo string, d digest.Digest, at time.Time) {
+func (db *DB) Served(repo string, d digest.Digest, at time.Time) { db.use(wasServed, repo, d, at) }
+
+// Needed notes that somebody counts on a manifest and does not pull it: a push was told
+// that it is there, or a client was given it who comes for what it names, and whose pulls
+// are to change no pull time. What it says is lifecycle.Image.Needed; otherwise it is as
+// Served.
+func (db *DB) Needed(repo string, d digest.Digest, at time.Time) { db.use(wasNeeded, repo, d, at) }
+
+func (db *DB) use(how use, repo string, d digest.Digest, at time.Time) {
 	if checkNames(repo, d) != nil {
 		return
 	}
-	db.pulls.note(pullKey{repo: repo, digest: d, served: true}, at)
+	db.pulls.note(pullKey{repo: repo, digest: d, how: how}, at)
 }
 
 func (p *pulls) note(k pullKey, at time.Time) {
@@ -127,31 +148,38 @@ func (p *pulls) written() {
 	p.going = nil
 }
 
-// latest returns when a manifest was last pulled by whatever tag, or served if that
-// counts, as far as the database does not have it yet; the zero time for never.
-func (p *pulls) latest(repo string, d digest.Digest, served bool) (at time.Time) {
+func (u *used) add(k pullKey, at time.Time) {
+	if u[k.how].Before(at) {
+		u[k.how] = at
+	}
+}
+
+// latest returns when a manifest or a blob was last used, by whatever tag, as far as the
+// database does not have it yet.
+func (p *pulls) latest(repo string, d digest.Digest) (u used) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range []map[pullKey]time.Time{p.m, p.going} {
-		for k, t := range m {
-			if k.repo == repo && k.digest == d && (served || !k.served) && at.Before(t) {
-				at = t
+		for k, at := range m {
+			if k.repo == repo && k.digest == d {
+				u.add(k, at)
 			}
 		}
 	}
-	return at
+	return u
 }
 
-// of returns when manifests and blobs of a repository were last pulled, as far as the
-// database does not have it yet.
-func (p *pulls) of(repo string) map[digest.Digest]time.Time {
+// of returns it of all that a repository has.
+func (p *pulls) of(repo string) map[digest.Digest]used {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := map[digest.Digest]time.Time{}
+	all := map[digest.Digest]used{}
 	for _, m := range []map[pullKey]time.Time{p.m, p.going} {
-		for k, t := range m {
-			if k.repo == repo && !k.served && all[k.digest].Before(t) {
-				all[k.digest] = t
+		for k, at := range m {
+			if k.repo == repo {
+				u := all[k.digest]
+				u.add(k, at)
+				all[k.digest] = u
 			}
 		}
 	}
@@ -205,7 +233,12 @@ func (db *DB) flush(m map[pullKey]time.Time) {
 
 // touch says whether it was an image that was pulled.
 func (t *tx) touch(ctx context.Context, k pullKey, at time.Time) (is bool, err error) {
-	if k.served {
+	if k.how == wasNeeded {
+		if _, err := t.exec(ctx, putNeeded, k.repo, string(k.digest), micros(at)); err != nil {
+			return false, err
+		}
+	}
+	if k.how != wasPulled {
 		_, err := t.exec(ctx, touchNamed, k.repo, string(k.digest), micros(at))
 		return false, err
 	}

@@ -25,7 +25,8 @@ func (db *DB) get() runner { return runner{db: db} }
 // forget, so that the cache is right as soon as the write is durable.
 type tx struct {
 	runner
-	forget forget
+	forget  forget
+	changed []string // repositories that change was called of
 }
 
 // tx runs f in a transaction and commits it, again and again while the engine says

@@ -18,6 +18,7 @@ type collector struct {
 	expired, archived, lifecycleLast      *prometheus.Desc
 	events, eventsFailed, eventsWaiting   *prometheus.Desc // by sink
 	copies, copied, queue, oldest         *prometheus.Desc // by destination
+	asked                                 *prometheus.Desc // by destination
 }
 
 func newCollector(s Sources) *collector {
@@ -48,6 +49,7 @@ func newCollector(s Sources) *collector {
 	c.sweptBytes = desc("swept_bytes_total", "Bytes of the blobs that the sweep removed.")
 	c.sweptLast = desc("sweep_last_timestamp_seconds", "When a sweep last came to its end without an error.")
 	c.copies = desc("replication_copies_total", "Copies of images to another registry that were tried, by what came of them.", "host", "outcome")
+	c.asked = desc("replication_requests_total", "Requests to a registry that images are copied to, by what for and what came of them; redirects, tokens and repetitions count one by one.", "host", "kind", "class")
 	c.copied = desc("replication_bytes_total", "Bytes of blobs that were sent to another registry, those that were sent again included.", "host")
 	c.queue = desc("replication_queue_length", "Images that wait to be copied to another registry, or are being copied.", "host")
 	c.oldest = desc("replication_oldest_timestamp_seconds", "When the image that waits longest to be copied was pushed.", "host")
@@ -130,6 +132,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *collector) collectReplicated(count func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	for _, d := range c.CopiedBy() {
+		for _, n := range d.Counts {
+			count(c.asked, n.N, d.Host, n.Kind, n.Class)
+		}
+	}
 	all, err := c.Replicated()
 	if err != nil {
 		return

@@ -23,6 +23,7 @@ import (
 // Sources are what is asked at a scrape. All but Expires are required.
 type Sources struct {
 	Upstreams  func() []upstream.Stats
+	CopiedBy   func() []upstream.Stats // of where copies go
 	Cache      func() pullthrough.State
 	Spools     func() (n int, bytes int64)
 	Disk       func() (free, total int64, err error)

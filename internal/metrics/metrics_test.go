@@ -28,6 +28,9 @@ func sources() metrics.Sources {
 				{Host: "b.test:5000", Remaining: -1, Limit: -1},
 			}
 		},
+		CopiedBy: func() []upstream.Stats {
+			return []upstream.Stats{{Host: "b.example", Counts: []upstream.Count{{Kind: "push", Class: "server_error", N: 8}, {Kind: "token", Class: "ok", N: 2}}}}
+		},
 		Cache: func() pullthrough.State {
 			return pullthrough.State{
 				Ingests:   2,
@@ -106,6 +109,8 @@ func TestScrape(t *testing.T) {
 		`weir_replication_oldest_timestamp_seconds{host="b.example"} 1.7955972005e+09`,
 		`weir_replication_queue_length{host="b.example"} 3`,
 		`weir_replication_queue_length{host="c.example"} 0`,
+		`weir_replication_requests_total{class="ok",host="b.example",kind="token"} 2`,
+		`weir_replication_requests_total{class="server_error",host="b.example",kind="push"} 8`,
 		`weir_requests_total{class="1xx"} 0`,
 		`weir_requests_total{class="2xx"} 3`,
 		`weir_requests_total{class="3xx"} 0`,

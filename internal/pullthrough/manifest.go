@@ -36,10 +36,13 @@ func (c *Cache) Manifest(ctx context.Context, s Scope, ref oci.Reference) (Answe
 // It returns whether the manifest had come for nobody before: the first pull of what came,
 // for a HEAD a moment before it, say, is one that needed the upstream.
 func (c *Cache) Pulled(s Scope, ref oci.Reference, m *oci.Manifest) (first bool) {
-	if s.Unnoted {
-		c.Index.Served(s.Repository, m.Digest, time.Now())
-	} else {
+	switch {
+	case !s.Unnoted:
 		c.Index.Touch(s.Repository, ref.Tag, m.Digest, time.Now())
+	case s.Own:
+		c.Index.Served(s.Repository, m.Digest, time.Now())
+	default: // in which pulls keep images for an hour that are to go
+		c.Index.Needed(s.Repository, m.Digest, time.Now())
 	}
 	c.recent.served(s.Repository, m.Digest)
 	if s.Rule.Prefetch == rule.PrefetchManifest {

@@ -83,7 +83,9 @@ type Index interface {
 	Missing(ctx context.Context, repo string, d, like digest.Digest) ([]oci.Edge, error)
 	History(ctx context.Context, repo, tag string, limit int) ([]rule.Move, error)
 	Touch(repo, tag string, d digest.Digest, at time.Time)
-	Served(repo string, d digest.Digest, at time.Time) // in place of Touch where a pull is not to count
+	// In place of Touch where a pull is not to count: Needed in repositories of the cache.
+	Served(repo string, d digest.Digest, at time.Time)
+	Needed(repo string, d digest.Digest, at time.Time)
 
 	Tags(ctx context.Context, repo, after string, limit int) ([]string, error) // errs.RepoUnknown
 	Referrers(ctx context.Context, repo string, subject digest.Digest) (rule.Referrers, error)

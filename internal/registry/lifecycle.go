@@ -135,7 +135,7 @@ func (r *Registry) StartPreview(ctx context.Context, c iam.Caller, repo, text st
 
 // preview stores what a policy would do.
 func (r *Registry) preview(ctx context.Context, repo string, policy *lifecycle.Policy, p *Preview) error {
-	facts, err := r.db.Facts(ctx, repo, p.Started)
+	facts, err := r.db.Facts(ctx, repo)
 	if err != nil {
 		return err
 	}

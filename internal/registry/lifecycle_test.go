@@ -110,3 +110,51 @@ func TestLifecycleOfTemplates(t *testing.T) {
 		t.Errorf("one that was there has %v", err)
 	}
 }
+
+// TestToldToPushes: HEAD by who may push there saves an image from lifecycle policies for
+// a while, as the push goes by it; by others it does not, nor where nobody pushes. A pull
+// that is not noted does so in the cache.
+func TestToldToPushes(t *testing.T) {
+	ctx := t.Context()
+	w := newWorld(t, onDisk(t))
+	raw := `{"schemaVersion":2,"manifests":[]}`
+	d := digest.FromString(raw)
+	m := &oci.Manifest{Raw: []byte(raw), Descriptor: oci.Descriptor{MediaType: oci.MediaTypeIndex, Digest: d}}
+	pulls, replicates := may(iam.BatchGetImage, "*"), may(iam.ReplicateImage, "*")
+	replicates.Replicates = true
+	scans := may(iam.BatchGetImage, "*")
+	scans.Name, scans.Account = "scanner", "123456789012"
+	w.SetSettings(&rule.Settings{Unnoted: []string{scans.ARN()}})
+	pushes := may(iam.BatchGetImage, "*")
+	pushes.Policies = append(pushes.Policies, may(iam.PutImage, "*").Policies...)
+	for _, repo := range []string{"team/app", "mirror/app", "hub/app"} {
+		if _, err := w.db.PutManifest(ctx, repo, m, oci.Edges{}, "", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		for _, by := range []struct {
+			name   string
+			c      iam.Caller
+			pull   bool
+			counts bool
+		}{
+			{"a pull's HEAD", pulls, false, false},
+			{"a GET", pushes, true, false},
+			{"a push's HEAD", pushes, false, repo != "hub/app"},
+			{"another registry's", replicates, false, repo != "hub/app"},
+			{"an excluded one's HEAD", scans, false, false},
+			{"an excluded one's GET", scans, true, repo != "team/app"},
+		} {
+			before := time.Now()
+			if _, err := w.Manifest(ctx, by.c, repo, oci.Reference{Digest: d}, by.pull); err != nil {
+				t.Fatal(err)
+			}
+			facts, err := w.db.Facts(ctx, repo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := !facts.Images[0].Needed.Before(before); got != by.counts {
+				t.Errorf("%s in %s: %t, want %t", by.name, repo, got, by.counts)
+			}
+		}
+	}
+}

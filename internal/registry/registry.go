@@ -241,8 +241,22 @@ func (r *Registry) manifest(ctx context.Context, c iam.Caller, s pullthrough.Sco
 		if !oci.IsIndex(a.MediaType) {
 			r.pulled(s.Rule.Prefix, !first && (a.Source == Hit || a.Source == Stale))
 		}
+	} else if s.Own || s.Rule.Push {
+		r.told(ctx, c, s.Repository, a.Digest)
 	}
 	return &Manifest{a, s.Rule.Upstream, s.Rule.Prefix}, nil
+}
+
+// told notes that c was told that an image is there, if c may push there: it may be a
+// push that asks, and need not send it; an index that names it is still to come then.
+func (r *Registry) told(ctx context.Context, c iam.Caller, repo string, d digest.Digest) {
+	action := iam.PutImage
+	if c.Replicates {
+		action = iam.ReplicateImage
+	}
+	if _, _, err := r.decide(ctx, c, action, repo); err == nil {
+		r.db.Needed(repo, d, time.Now())
+	}
 }
 
 // Blob opens a blob; it returns when the first byte may be sent. Errors: as

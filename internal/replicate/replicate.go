@@ -15,6 +15,8 @@
 //   - Destinations do not wait for each other. One that is away is asked by one copy at a
 //     time, at growing pauses; one that says when it wants to be asked again is not asked
 //     before.
+//   - A clock that was wrong, and is put right, neither keeps a copy from being made nor has
+//     one given up that was not tried for long.
 //   - Memory does not depend on the size of what is copied: blobs are read from the
 //     store as they are sent.
 //
@@ -54,6 +56,8 @@ const (
 	// awayPause is the longest pause of a destination that is away, copyPause that of a
 	// copy that is refused.
 	awayPause, copyPause = time.Minute, 15 * time.Minute
+	// tooFar is more than any pause: who is to be asked after more than a day is not.
+	tooFar = 25 * time.Hour
 	// page is how many copies are given up at once.
 	page = 100
 )
@@ -73,7 +77,7 @@ type Options struct {
 	Destinations []Destination
 
 	Copies int           // that are made at a time to each destination; 0: 4
-	GiveUp time.Duration // how long after its push a copy is tried; 0: 7 days
+	GiveUp time.Duration // how long after its push a copy is tried, at least; 0: 7 days
 	Logger *slog.Logger  // nil: slog.Default()
 
 	// Ended is told of each copy that is there, and of each that is given up. It returns
@@ -95,6 +99,7 @@ type Outcome struct {
 type Replicator struct {
 	o      Options
 	all    []*destination
+	queues sparing[[]meta.ReplicationQueue] // which are counted row by row
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
@@ -321,11 +326,12 @@ func (r *Replicator) settle(ctx context.Context, d *destination, c meta.Copy, er
 	switch {
 	case err == nil, errors.Is(err, errStale):
 		d.leave(true, nil)
-		if err == nil {
-			d.done.Add(1)
-		}
 		stored := r.o.DB.EndCopy(ctx, c, err != nil, time.Now())
+		if errs.CodeOf(stored) == errs.Conflict {
+			return nil // who has the claim tells of the copy, or nobody wants it any more
+		}
 		if err == nil && stored == nil {
+			d.done.Add(1)
 			r.o.Ended(Outcome{To: c.To, Repository: c.Repository, There: d.name(c.Repository), Tag: c.Tag(), Digest: c.Digest})
 		}
 		return stored
@@ -385,32 +391,6 @@ func failure(err error) (word, reason string) {
 	return word, "internal error"
 }
 
-// keepHouse gives up what was tried for too long.
-func (r *Replicator) keepHouse(ctx context.Context) {
-	for ctx.Err() == nil {
-		now := time.Now()
-		all, err := r.o.DB.GiveUpCopies(ctx, now.Add(-r.o.GiveUp), now, page)
-		if err != nil && ctx.Err() == nil {
-			r.o.Logger.Error("replication queue cannot be looked through; trying again", "error", err)
-		}
-		for _, g := range all {
-			host, there := "", g.Repository
-			for _, d := range r.all {
-				if d.Destination.Destination == g.To {
-					host, there = d.Host, d.name(g.Repository)
-					d.failed.Add(1)
-				}
-			}
-			r.o.Logger.Error("copy given up; it is made if the image is pushed again", "repository", g.Repository, "name", g.Name, "digest", g.Digest,
-				"region", g.To.Region, "registry", g.To.RegistryID, "destination", host, "failure", g.Failure, "reason", g.Reason)
-			r.o.Ended(Outcome{To: g.To, Repository: g.Repository, There: there, Tag: meta.Copy{Name: g.Name, Digest: g.Digest}.Tag(), Digest: g.Digest, Failed: true})
-		}
-		if len(all) < page {
-			sleep(ctx, look, nil)
-		}
-	}
-}
-
 // Stats is what was copied to a host since the process started, and what waits for it.
 type Stats struct {
 	Host                    string // "": of no destination that is configured
@@ -420,7 +400,8 @@ type Stats struct {
 	Oldest                  time.Time // when the oldest that waits was pushed; zero: nothing waits
 }
 
-// Stats returns them by host, in the order of the destinations.
+// Stats returns them by host, in the order of the destinations. What waits may be what was
+// waiting a little earlier.
 func (r *Replicator) Stats(ctx context.Context) ([]Stats, error) {
 	var all []Stats
 	of := func(host string) *Stats {
@@ -441,7 +422,7 @@ func (r *Replicator) Stats(ctx context.Context) ([]Stats, error) {
 		s.Failed += d.failed.Load()
 		s.Bytes += d.sent.Load()
 	}
-	queues, err := r.o.DB.ReplicationQueues(ctx)
+	queues, err := r.queues.get(func() ([]meta.ReplicationQueue, error) { return r.o.DB.ReplicationQueues(ctx) })
 	for _, q := range queues {
 		s := of(hosts[q.To])
 		s.Waiting += q.Length

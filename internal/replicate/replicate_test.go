@@ -400,6 +400,27 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// TestRefusedMeanwhile: what is pushed while the old image of its tag is refused does not
+// wait out the old one's pause.
+func TestRefusedMeanwhile(t *testing.T) {
+	in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
+		w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+		w.east.Script(upstreamtest.Fault{Method: "PUT", Path: "/manifests/", Status: http.StatusBadRequest, Delay: 5 * time.Second})
+		w.push("app", upstreamtest.NewImage(1, 10), "v1")
+		<-time.After(6 * time.Hour)
+		n := len(w.east.Log())
+		w.until("an attempt", func() bool { return len(w.east.Log()) > n })
+		<-time.After(time.Second) // it is not answered yet
+		img := upstreamtest.NewImage(2, 10)
+		w.push("app", img, "v1")
+		<-time.After(time.Second)
+		w.east.Script()
+		if took := w.until("the new one", func() bool { return w.status("app", img) == "east COMPLETE" }); took > 10*time.Second {
+			t.Errorf("the new one took %s", took)
+		}
+	})
+}
+
 // TestUnmapped: what waits for a destination that nothing is known of fails in the end.
 func TestUnmapped(t *testing.T) {
 	in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {

@@ -24,7 +24,8 @@ const (
 	// lifecycleTries is how often a repository is evaluated in one run, where pushes
 	// and deletions come between.
 	lifecycleTries = 32
-	// lifecycleServed is how long an image of the cache is left alone after a pull.
+	// lifecycleServed is how long an image of the cache is left alone after a pull, also after
+	// one that is to change no pull time.
 	lifecycleServed = time.Hour
 	// oldPreviews is how many previews are forgotten in one transaction.
 	oldPreviews = 4
@@ -39,6 +40,9 @@ type LifecycleOptions struct {
 	// Untagged is after how many days without a pull images of the cache go that a tag
 	// has left, where their repository has no policy and nobody pushed to it. 0: they stay.
 	Untagged int
+
+	// Grace is how long an image stays that was pushed again, or that a push was told of.
+	Grace time.Duration // 0: 1 h
 
 	// Changed is told of each image that goes, or goes into the archive. It returns at
 	// once; nil: nobody is told.
@@ -78,6 +82,9 @@ type Lifecycle struct {
 func RunLifecycle(o LifecycleOptions) *Lifecycle {
 	if o.Every == 0 {
 		o.Every = time.Hour
+	}
+	if o.Grace == 0 {
+		o.Grace = time.Hour
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -203,8 +210,8 @@ func (l *Lifecycle) repository(ctx context.Context, r meta.Lifecycle, now time.T
 	return l.DB.EvaluatedLifecycle(ctx, r.Repository, r.Policy, now)
 }
 
-// evaluate does it once, and says whether something was spared that a new evaluation
-// may not spare.
+// evaluate does it once, and says whether marks were out of date that a new evaluation may
+// make again. What else spared an image spares it then too.
 func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle.Policy, now time.Time) (again bool, err error) {
 	var left map[digest.Digest]bool
 	if r.Policy == "" { // most repositories of the cache: no tag of theirs ever moved
@@ -212,7 +219,7 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 			return false, err
 		}
 	}
-	facts, err := l.DB.Facts(ctx, r.Repository, now)
+	facts, err := l.DB.Facts(ctx, r.Repository)
 	if err != nil {
 		return false, err
 	}
@@ -222,12 +229,14 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 	}
 	counts := func(r lifecycle.Rule) bool { return r.Count == lifecycle.MoreThan }
 	b := meta.LifecycleBatch{Repository: r.Repository, Policy: r.Policy, Facts: facts, At: now, Ages: !slices.ContainsFunc(p.Rules, counts)}
+	needed := now.Add(-l.Grace)
 	if r.Cached {
 		b.Spare = now.Add(-lifecycleServed)
-		served := func(m *lifecycle.Image) bool { return m.Pulled.After(b.Spare) }
-		marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return served(m.Image) || slices.ContainsFunc(m.Follow, served) })
 	}
-	progress := 0
+	spared := func(m *lifecycle.Image) bool {
+		return m.Needed.After(needed) || r.Cached && (m.Pulled.After(b.Spare) || m.Needed.After(b.Spare))
+	}
+	marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return spared(m.Image) || slices.ContainsFunc(m.Follow, spared) })
 	for len(marks) > 0 {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
@@ -241,10 +250,12 @@ func (l *Lifecycle) evaluate(ctx context.Context, r meta.Lifecycle, p *lifecycle
 		if b.OnlyFollow && done.Spared > 0 {
 			marks = marks[1:] // some of what is about it stays, so it stays
 		}
-		progress += len(done.Events)
-		again = again || !b.Ages && done.Spared > 0
+		if done.Stale {
+			again = true
+			marks = slices.DeleteFunc(marks, func(m lifecycle.Mark) bool { return counts(*m.Rule) })
+		}
 	}
-	return again && progress > 0, nil
+	return again, nil
 }
 
 // ofLeft returns those marks that are of images which a tag was once, and of what only

@@ -219,7 +219,7 @@ func TestUntaggedPushed(t *testing.T) {
 	names := []string{"theirs", "mine1", "mine2", "mine3", "moved"}
 	w.put("cached", "up", "theirs", now, "")
 	w.put("cached", "up", "moved", now.Add(hour), "")
-	facts, err := w.db.Facts(ctx, "cached", now)
+	facts, err := w.db.Facts(ctx, "cached")
 	w.must(err)
 	w.pushed("cached", "mine", "mine1", now)
 	w.pushed("cached", "mine", "mine2", now.Add(hour))
@@ -279,6 +279,54 @@ func TestUntaggedFollow(t *testing.T) {
 	w.has("about it, and the last whole one of a tag", "whole", names, "old", "new")
 }
 
+// TestUntaggedChildren: what an index named that a tag left goes when its own time is over,
+// if it did not go with the index: it was pulled later, or the run was ended.
+func TestUntaggedChildren(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(30)
+	names := []string{"amd", "arm", "inner", "idx", "part", "att", "new", "byDigest", "other"}
+	w.put("cached", "", "amd", now, "")
+	w.put("cached", "", "arm", now, "")
+	w.put("cached", "", "inner", now, "", "arm")
+	w.put("cached", "latest", "idx", now, "", "amd", "inner")
+	w.put("cached", "", "part", now, "")
+	w.put("cached", "", "att", now, "idx", "part") // an index about it
+	w.put("cached", "latest", "new", now.Add(day), "")
+	w.put("cached", "", "byDigest", now, "")
+	w.put("cached", "", "other", now, "", "byDigest")
+	w.db.Touch("cached", "", digest.FromString("amd"), now.Add(5*day))
+	w.db.Touch("cached", "", digest.FromString("inner"), now.Add(7*day))
+	w.run(l, now.Add(31*day))
+	w.has("pulled later than the index", "cached", names, "amd", "arm", "inner", "part", "new", "byDigest", "other")
+	w.run(l, now.Add(34*day))
+	w.has("what was about the index", "cached", names, "amd", "arm", "inner", "new", "byDigest", "other")
+	w.run(l, now.Add(36*day))
+	w.has("one's time is over", "cached", names, "arm", "inner", "new", "byDigest", "other")
+	w.run(l, now.Add(38*day))
+	w.has("the other's", "cached", names, "new", "byDigest", "other")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := retain.RunLifecycle(retain.LifecycleOptions{DB: w.db, Every: 100_000 * hour, Untagged: 30,
+		Changed: func(retain.Change) { cancel() }, Logger: slog.New(slog.DiscardHandler)})
+	defer ended.Close()
+	var children []string
+	for i := range 200 {
+		children = append(children, fmt.Sprint("child", i))
+		w.put("many", "", children[i], now, "")
+	}
+	w.put("many", "latest", "idx", now, "", children...)
+	w.put("many", "latest", "new", now.Add(day), "")
+	if err := ended.Run(ctx, now.Add(40*day)); err == nil {
+		t.Error("the run was not ended")
+	}
+	if images, _, err := w.db.Images(t.Context(), "many", meta.Which{}, "", 300); err != nil || len(images) < 100 {
+		t.Errorf("%d images in the middle of it, %v", len(images), err)
+	}
+	w.run(l, now.Add(41*day))
+	w.has("after the next run", "many", append(children, "idx", "new"), "new")
+}
+
 // TestLastWhole: the last whole image of a tag whose newer one is not whole stays.
 func TestLastWhole(t *testing.T) {
 	w := newWorld(t)
@@ -332,6 +380,60 @@ func TestServed(t *testing.T) {
 	w.has("what is about it", "cached", []string{"c", "d", "e", "sig"}, "c", "d", "e", "sig")
 	w.run(l, at.Add(2*hour))
 	w.has("an hour later", "cached", []string{"c", "d", "e", "sig"}, "d", "e")
+
+	// An index stays, so what it names does, and counting again makes nothing of it.
+	w.put("index", "", "amd", now, "")
+	w.put("index", "", "idx", now, "", "amd")
+	w.put("index", "x", "x", now.Add(time.Minute), "")
+	w.put("index", "y", "y", now.Add(time.Minute), "")
+	w.must(w.db.PutLifecyclePolicy(t.Context(), "index", keepTwo))
+	w.db.Touch("index", "", digest.FromString("idx"), at)
+	before := w.db.Queries()
+	w.run(l, at.Add(time.Minute))
+	w.has("an index", "index", []string{"amd", "idx", "x", "y"}, "amd", "idx", "x", "y")
+	if n := w.db.Queries() - before; n > 60 {
+		t.Errorf("%d statements", n)
+	}
+}
+
+// TestNeeded: what is pushed again, or was told to a push, stays until the index can have
+// come that names it, and what was given where that is no pull until its platform or its
+// layers were; neither is younger, or pulled, for that.
+func TestNeeded(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	l := w.lives(30)
+	names := []string{"amd", "told", "sig", "idx"}
+	w.own("r", strings.Replace(strings.Replace(unused, "sinceImagePulled", "sinceImagePushed", 1), `"any"`, `"untagged"`, 1))
+	for _, s := range names[:3] {
+		w.pushed("r", "", s, now)
+	}
+	w.put("r", "", "other", now, "")
+	w.put("r", "", "otherSig", now, "other")
+	at := now.Add(9 * day)
+	w.pushed("r", "", "amd", at)
+	w.db.Needed("r", digest.FromString("told"), at)
+	w.pushed("r", "", "otherSig", at)
+	w.run(l, at.Add(hour-time.Second))
+	w.has("within the hour", "r", append(names, "other", "otherSig"), "amd", "told", "other", "otherSig")
+	m, err := w.db.Image(ctx, "r", digest.FromString("amd"))
+	w.must(err)
+	if !m.Stored.Equal(now) || !m.Pulled.Equal(now) {
+		t.Errorf("pushed at %s and pulled at %s, not %s", m.Stored, m.Pulled, now)
+	}
+	w.pushed("r", "v1", "idx", at.Add(hour), "amd")
+	w.run(l, at.Add(2*hour))
+	w.has("after it", "r", append(names, "other", "otherSig"), "amd", "idx")
+
+	w.put("cached", "", "amd", now, "")
+	w.put("cached", "latest", "idx", now, "", "amd")
+	w.put("cached", "latest", "new", now.Add(day), "")
+	at = now.Add(40 * day)
+	w.db.Needed("cached", digest.FromString("idx"), at)
+	w.run(l, at.Add(time.Second))
+	w.has("given a second ago", "cached", names, "amd", "idx")
+	w.run(l, at.Add(hour))
+	w.has("an hour later", "cached", names)
 }
 
 // TestManyFollow: what is about an image goes in several transactions, and all of it
@@ -459,6 +561,39 @@ func TestBeside(t *testing.T) {
 		if !slices.ContainsFunc(images, func(m meta.Image) bool { return m.Digest == row.Digest }) {
 			t.Errorf("tag %s is of an image that is gone", tag)
 		}
+	}
+}
+
+// busy is a context in whose time things happen whenever somebody looks whether it is over.
+type busy struct {
+	context.Context
+	happen func()
+}
+
+func (b busy) Err() error {
+	b.happen()
+	return b.Context.Err()
+}
+
+// TestBusyRepository: a rule that counts images comes to its end in a repository in which
+// something changes between each evaluation and what is done about it, for a while.
+func TestBusyRepository(t *testing.T) {
+	w := newWorld(t)
+	l := w.lives(0)
+	w.own("r", keepTwo)
+	for i := range 5 {
+		w.put("r", "", fmt.Sprint("m", i), now.Add(time.Duration(i)*time.Second), "")
+	}
+	changes := 0
+	w.must(l.Run(busy{t.Context(), func() {
+		if changes < 20 {
+			changes++
+			w.pushed("r", fmt.Sprint("t", changes), "m4", now)
+		}
+	}}, now.Add(hour)))
+	w.has("in the end", "r", []string{"m0", "m1", "m2", "m3", "m4"}, "m3", "m4")
+	if changes != 20 {
+		t.Errorf("%d changes", changes)
 	}
 }
 

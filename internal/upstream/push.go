@@ -28,10 +28,12 @@ const (
 )
 
 // Pusher is the pushing half of a Registry: endpoints 2 to 7 and 11 of the distribution
-// specification. It resends what a fresh token is needed for, and asks for no right but
-// to pull and push in the repository that is pushed to. The errors are those of a
-// Registry, with RepoUnknown where the other end says 404 to a push. It is safe for use
-// by many goroutines.
+// specification. It resends what a fresh token is needed for, and asks for the right to
+// pull and push in the repository that is pushed to, and to pull from one that a blob may
+// be mounted from; or, where the other end wants another, for what that says: whoever is
+// pushed to is trusted with the credential, which a Basic login would give away. The
+// errors are those of a Registry, with RepoUnknown where the other end says 404 to a push.
+// It is safe for use by many goroutines.
 type Pusher struct {
 	r      *Registry
 	header http.Header

@@ -203,6 +203,37 @@ func TestPushTokens(t *testing.T) {
 	}
 }
 
+// TestPushScope: a token is asked for in the repository that is pushed to, whatever more the
+// other end names of that, and for something else only where it says so.
+func TestPushScope(t *testing.T) {
+	for named, want := range map[string]string{
+		"":                           "repository:new:pull,push",
+		"repository:new:*":           "repository:new:pull,push",
+		"repository:new:pull,delete": "repository:new:pull,push",
+		"repository:other:pull,push": "repository:other:pull,push",
+		"registry:catalog:*":         "registry:catalog:*",
+	} {
+		in(t, upstreamtest.Options{Auth: upstreamtest.Token, Users: map[string]string{user: secret}, Pushes: &upstreamtest.Pushes{}}, func(t *testing.T, w *world) {
+			challenge := `Bearer realm="` + w.site.Realm + `",service="upstreamtest"`
+			if named != "" {
+				challenge += `,scope="` + named + `"`
+			}
+			w.reg.Script(upstreamtest.Fault{Method: "POST", Times: 1, Status: 401, Header: http.Header{"Www-Authenticate": {challenge}}})
+			p := w.connect(t, upstream.Host{Realms: []string{w.site.Realm}}, credential).Pusher(upstream.PushOptions{})
+			_, _ = p.PushBlob(t.Context(), "new", blobPush(content(10)))
+			var asked []string
+			for _, q := range w.pushed() {
+				if scope, ok := strings.CutPrefix(q, "GET /token "); ok {
+					asked = append(asked, strings.TrimSuffix(scope, " basic"))
+				}
+			}
+			if len(asked) == 0 || asked[0] != want {
+				t.Errorf("%q: asked for %q, want %q", named, asked, want)
+			}
+		})
+	}
+}
+
 // TestPushFails: what the other end says keeps its class, and no secret is told.
 func TestPushFails(t *testing.T) {
 	elsewhere := "https://elsewhere.test/upload?secret=s3cret"

@@ -147,6 +147,7 @@ func TestDenied(t *testing.T) {
 		fault upstreamtest.Fault
 		words []string
 		want  []string
+		login error // why it is not of what was asked for; nil: it may be
 	}{
 		{
 			name: "unknown repository at Docker Hub", opts: upstreamtest.Options{Auth: upstreamtest.Token, Quirks: []upstreamtest.Quirk{upstreamtest.UnknownDenied}},
@@ -156,29 +157,34 @@ func TestDenied(t *testing.T) {
 		{
 			name: "wrong password", opts: upstreamtest.Options{Auth: upstreamtest.Token, Users: users}, cred: wrong,
 			repo: "app", words: []string{"token for repository:app:pull", "auth.registry.test", "incorrect username or password"},
-			want: []string{"GET /v2/app/manifests/v1", "GET /token repository:app:pull basic"},
+			want:  []string{"GET /v2/app/manifests/v1", "GET /token repository:app:pull basic"},
+			login: errs.ErrNoLogin,
 		},
 		{
 			name: "wrong password, Basic", opts: upstreamtest.Options{Auth: upstreamtest.Basic, Users: users}, cred: wrong,
 			repo: "app", words: []string{"401"},
-			want: []string{"GET /v2/app/manifests/v1", "GET /v2/app/manifests/v1 basic"},
+			want:  []string{"GET /v2/app/manifests/v1", "GET /v2/app/manifests/v1 basic"},
+			login: errs.ErrNoLogin,
 		},
 		{
 			name: "Basic without a credential", opts: upstreamtest.Options{Auth: upstreamtest.Basic, Users: users},
 			repo: "app", words: []string{"401"},
-			want: []string{"GET /v2/app/manifests/v1"},
+			want:  []string{"GET /v2/app/manifests/v1"},
+			login: errs.ErrNoLogin,
 		},
 		{
 			name: "anonymous credential", opts: upstreamtest.Options{Auth: upstreamtest.Token, Users: users},
 			cred: func(context.Context) (string, string, error) { return "", "", nil },
 			repo: "app", words: []string{"401"},
-			want: []string{"GET /v2/app/manifests/v1", "GET /token repository:app:pull"},
+			want:  []string{"GET /v2/app/manifests/v1", "GET /token repository:app:pull"},
+			login: errs.ErrNoLogin,
 		},
 		{
 			name: "unreadable credential", opts: upstreamtest.Options{Auth: upstreamtest.Token, Users: users},
 			cred: func(context.Context) (string, string, error) { return "", "", errors.New("no such file") },
 			repo: "app", words: []string{"credential cannot be read"},
-			want: []string{"GET /v2/app/manifests/v1"},
+			want:  []string{"GET /v2/app/manifests/v1"},
+			login: errs.ErrNoCredential,
 		},
 		{
 			name: "403 with its reason", repo: "app",
@@ -190,6 +196,7 @@ func TestDenied(t *testing.T) {
 			name: "401 without a challenge", repo: "app", fault: upstreamtest.Fault{Status: 401},
 			words: []string{"401"},
 			want:  []string{"GET /v2/app/manifests/v1"},
+			login: errs.ErrNoLogin,
 		},
 		{
 			name: "the token is quoted", opts: upstreamtest.Options{Auth: upstreamtest.Token}, repo: "app",
@@ -206,6 +213,11 @@ func TestDenied(t *testing.T) {
 				_, err := up.Manifest(t.Context(), test.repo, tag)
 				w.fails(t, err, errs.UpstreamDenied, test.words...)
 				w.requests(t, test.want...)
+				for _, login := range []error{errs.ErrNoLogin, errs.ErrNoCredential} {
+					if is := errors.Is(err, login); is != (test.login == login) {
+						t.Errorf("%v: %t", login, is)
+					}
+				}
 			})
 		})
 	}
@@ -258,6 +270,9 @@ func TestRealm(t *testing.T) {
 					return
 				}
 				w.fails(t, err, test.code, test.words...)
+				if test.code == errs.UpstreamDenied && !errors.Is(err, errs.ErrNoLogin) {
+					t.Errorf("%v: may be of what was asked for", err)
+				}
 				for _, q := range w.reg.Log() {
 					if q.Auth != "" {
 						t.Errorf("%s: sent %s", q, q.Auth)

@@ -286,7 +286,8 @@ replication: {destinations: [{region: site-a, registry_id: "111111111111", url: 
 	metrics := a.Do("GET", "/metrics", nil)
 	text, err := io.ReadAll(metrics.Body)
 	metrics.Body.Close()
-	if err != nil || !strings.Contains(string(text), `weir_replication_queue_length{host="`+lineB.addr+`"} 0`) || !strings.Contains(string(text), `weir_replication_copies_total{host="`+lineB.addr+`",outcome="done"} 4`) {
+	if err != nil || !strings.Contains(string(text), `weir_replication_queue_length{host="`+lineB.addr+`"} 0`) || !strings.Contains(string(text), `weir_replication_copies_total{host="`+lineB.addr+`",outcome="done"} 4`) ||
+		!strings.Contains(string(text), `weir_replication_requests_total{class="ok",host="`+lineB.addr+`",kind="push"} `) {
 		t.Errorf("metrics: %s, %v", text, err)
 	}
 	for _, s := range []*weirtest.Server{a, b} {

@@ -1,11 +1,9 @@
--- What clients were given and upstreams sent, in each hour and by rule; '' is no rule.
-CREATE TABLE traffic (
-	hour           BIGINT NOT NULL, -- when it begins
-	prefix         TEXT   COLLATE "C" NOT NULL,
-	pulls          BIGINT NOT NULL,
-	hits           BIGINT NOT NULL, -- pulls of what was held
-	bytes          BIGINT NOT NULL, -- that clients were given
-	hit_bytes      BIGINT NOT NULL, -- of what was held
-	upstream_bytes BIGINT NOT NULL, -- that upstreams sent
-	PRIMARY KEY (hour, prefix)
+-- Images that somebody counted on last at a time, without a pull: they were pushed again, or
+-- given or told where that is no pull. Not in manifests, behind whose bytes it would be.
+CREATE TABLE needed (
+	repository TEXT COLLATE "C" NOT NULL,
+	digest     TEXT COLLATE "C" NOT NULL,
+	at         BIGINT NOT NULL,
+	PRIMARY KEY (repository, digest),
+	FOREIGN KEY (repository, digest) REFERENCES manifests (repository, digest)
 );

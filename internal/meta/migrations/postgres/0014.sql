@@ -1,18 +1,6 @@
--- What a repository comes to, so that a list of them need not count. See
--- RepositoryTotals for what it is.
+-- Counts up with whatever a rule that counts images may go by: an image that comes, goes, or
+-- moves between the archive and outside, a tag that is another's. Only while the repository
+-- has a lifecycle policy; a policy that is put counts too.
+ALTER TABLE repositories ADD COLUMN changes BIGINT NOT NULL DEFAULT 0;
 
-ALTER TABLE repositories ADD COLUMN images BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE repositories ADD COLUMN image_bytes BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE repositories ADD COLUMN pulled_at BIGINT NOT NULL DEFAULT 0;
-
-UPDATE repositories SET
-	images = (SELECT COUNT(*) FROM manifests m WHERE m.repository = repositories.name),
-	image_bytes = COALESCE((
-		SELECT CAST(SUM(CASE WHEN size > 1099511627776 THEN 1099511627776 ELSE size END) AS BIGINT) FROM (
-			SELECT parent, SUM(size) AS size FROM (
-				SELECT e.parent, e.digest, CASE WHEN MAX(e.size) > 70368744177664 THEN 70368744177664 ELSE MAX(e.size) END AS size
-				FROM edges e WHERE e.repository = repositories.name AND e.kind IN ('config', 'layer')
-				GROUP BY e.parent, e.digest) blobs
-			GROUP BY parent) own), 0),
-	pulled_at = COALESCE((SELECT MAX(m.pulled_at) FROM manifests m
-		WHERE m.repository = repositories.name AND m.pulled_at > m.stored_at), 0);
+DROP INDEX tag_history_moved_at;

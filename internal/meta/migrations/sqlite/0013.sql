@@ -1,11 +1,9 @@
--- What clients were given and upstreams sent, in each hour and by rule; '' is no rule.
-CREATE TABLE traffic (
-	hour           INTEGER NOT NULL, -- when it begins
-	prefix         TEXT    NOT NULL,
-	pulls          INTEGER NOT NULL,
-	hits           INTEGER NOT NULL, -- pulls of what was held
-	bytes          INTEGER NOT NULL, -- that clients were given
-	hit_bytes      INTEGER NOT NULL, -- of what was held
-	upstream_bytes INTEGER NOT NULL, -- that upstreams sent
-	PRIMARY KEY (hour, prefix)
+-- Images that somebody counted on last at a time, without a pull: they were pushed again, or
+-- given or told where that is no pull. Not in manifests, behind whose bytes it would be.
+CREATE TABLE needed (
+	repository TEXT    NOT NULL,
+	digest     TEXT    NOT NULL,
+	at         INTEGER NOT NULL,
+	PRIMARY KEY (repository, digest),
+	FOREIGN KEY (repository, digest) REFERENCES manifests (repository, digest)
 ) STRICT, WITHOUT ROWID;
