@@ -65,6 +65,7 @@ type Options struct {
 	SettingsChanged  func(*rule.Settings)                                           // as Changed, with what is set for the whole registry
 	Validate         func(ctx context.Context, r *rule.Rule) error                  // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused
 	Egress           func(ctx context.Context, r *rule.Rule) ([]rule.Egress, error) // where a rule's upstream has weir go, and what is wrong with the rest; nil: UpstreamHosts is refused
+	Standing         func(*rule.Rule) rule.Standing                                 // how things stand with a rule's upstream; nil: UpstreamStates is refused
 	Traffic          func(context.Context) (*Traffic, error)                        // what was counted, the caller's own; nil: Traffic and RuleTraffic are refused
 	HeldOnly         bool                                                           // no upstream is asked, whatever the rules say
 	Strict           bool                                                           // only what ECR itself takes: its upstreams, its limits

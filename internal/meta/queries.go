@@ -219,6 +219,7 @@ const (
 	listPageChildren
 	listRepositoryMoves
 	listTagMoves
+	listTagsWith
 	queries
 )
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/rule"
 )
@@ -75,4 +77,18 @@ func (db *DB) Held(ctx context.Context) (h Held, err error) {
 		return Held{}, fmt.Errorf("what is held: %w", err)
 	}
 	return h, nil
+}
+
+// TagsWith returns up to limit tags of a repository whose image has a blob, in their order,
+// those of an index that has it for some platform too. Of a blob that very many images have
+// it may know no tag. Errors: errs.NameInvalid, errs.DigestInvalid.
+func (db *DB) TagsWith(ctx context.Context, repo string, d digest.Digest, limit int) ([]string, error) {
+	if err := checkNames(repo, d); err != nil {
+		return nil, err
+	}
+	tags, err := list(ctx, db.get(), listTagsWith, []any{repo, string(d), int64(limit)}, text[string])
+	if err != nil {
+		return nil, fmt.Errorf("tags with %s@%s: %w", repo, d, err)
+	}
+	return tags, nil
 }
