@@ -12,7 +12,7 @@ import (
 
 // openAdmin puts the control plane before what it rules: reg gets the rules that hold,
 // ups the secrets that they name.
-func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Registry, ups *upstreams, cache *pullthrough.Cache) error {
+func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Registry, ups *upstreams, cache *pullthrough.Cache, tell *teller) error {
 	o := admin.Options{
 		DB:      w.db,
 		Keys:    keys,
@@ -29,6 +29,8 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		Validate: ups.check,
 		Egress:   ups.egress,
 		Traffic:  w.traffic.Report,
+		Events:   tell.last,
+		Disk:     w.space,
 		Standing: func(r *rule.Rule) rule.Standing {
 			s := cache.Standing(r)
 			s.Quota = ups.registry(r).Quota()
