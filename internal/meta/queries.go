@@ -219,7 +219,7 @@ const (
 	listPageChildren
 	listRepositoryMoves
 	listTagMoves
-	listTagsWith
+	listNaming
 	queries
 )
 

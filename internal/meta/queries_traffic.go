@@ -12,16 +12,9 @@ var trafficTexts = map[query]string{
 	listTraffic: `SELECT hour / $2 * $2 AS at, prefix, CAST(SUM(pulls) AS BIGINT), CAST(SUM(hits) AS BIGINT),
 			CAST(SUM(bytes) AS BIGINT), CAST(SUM(hit_bytes) AS BIGINT), CAST(SUM(upstream_bytes) AS BIGINT)
 		FROM traffic WHERE hour >= $1 GROUP BY 1, prefix ORDER BY 1, prefix`,
-	listTagsWith: `SELECT t.tag FROM tags t WHERE t.repository = $1 AND t.digest IN (
-			SELECT parent FROM (
-				SELECT e.parent FROM edges e
-				WHERE e.repository = $1 AND e.digest = $2 AND e.kind IN ('config', 'layer') LIMIT 50) own
-			UNION
-			SELECT i.parent FROM (
-				SELECT e.parent FROM edges e
-				WHERE e.repository = $1 AND e.digest = $2 AND e.kind IN ('config', 'layer') LIMIT 50) own
-			JOIN edges i ON i.repository = $1 AND i.digest = own.parent AND i.kind = 'child')
-		ORDER BY t.tag LIMIT $3`,
+	listNaming: `SELECT DISTINCT parent FROM edges
+		WHERE repository = $1 AND digest = $2 AND kind IN ('child', 'config', 'layer')
+		ORDER BY parent LIMIT $3`,
 	dropTraffic: `DELETE FROM traffic WHERE hour < $1`,
 	sumHeld:     `SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM blobs WHERE state = 'held'`,
 }

@@ -104,7 +104,7 @@ func testTagsWith(t *testing.T, o meta.Options) {
 	put("r", "about", "three", edge(oci.EdgeSubject, one))
 	put("s", "elsewhere", "one", edge(oci.EdgeLayer, layer))
 	diff(t, "both", []string{"a", "b"}, must(db.TagsWith(ctx, "r", layer, 10))(t))
-	diff(t, "one", []string{"a"}, must(db.TagsWith(ctx, "r", layer, 1))(t))
+	diff(t, "one", []string{"b"}, must(db.TagsWith(ctx, "r", layer, 1))(t))
 	diff(t, "elsewhere", []string{"elsewhere"}, must(db.TagsWith(ctx, "s", layer, 10))(t))
 	diff(t, "of nothing", 0, len(must(db.TagsWith(ctx, "r", digest.FromString("x"), 10))(t)))
 	if _, err := db.TagsWith(ctx, "R", layer, 1); errs.CodeOf(err) != errs.NameInvalid {
