@@ -65,7 +65,10 @@ type Options struct {
 	SettingsChanged  func(*rule.Settings)                                           // as Changed, with what is set for the whole registry
 	Validate         func(ctx context.Context, r *rule.Rule) error                  // asks a rule's upstream with the rule's credential; nil: ValidateRule is refused
 	Egress           func(ctx context.Context, r *rule.Rule) ([]rule.Egress, error) // where a rule's upstream has weir go, and what is wrong with the rest; nil: UpstreamHosts is refused
+	Standing         func(*rule.Rule) rule.Standing                                 // how things stand with a rule's upstream; nil: UpstreamStates is refused
 	Traffic          func(context.Context) (*Traffic, error)                        // what was counted, the caller's own; nil: Traffic and RuleTraffic are refused
+	Events           func() []Event                                                 // the last ones, newest first; nil: Events is refused
+	Disk             func() (free, total, keep int64, err error)                    // in bytes; keep is what is to stay free; nil: Space is refused
 	HeldOnly         bool                                                           // no upstream is asked, whatever the rules say
 	Strict           bool                                                           // only what ECR itself takes: its upstreams, its limits
 	Now              func() time.Time                                               // nil: time.Now
@@ -85,6 +88,8 @@ type Admin struct {
 	parsed      map[string]parsedPolicies // by principal
 	validations map[validated]Validation
 	credentials int // how often one has changed
+
+	held held
 }
 
 // New loads the rules, makes the declared ones what the configuration says, and calls
@@ -105,7 +110,7 @@ func New(ctx context.Context, o Options) (*Admin, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	a := &Admin{o: o, turn: make(chan struct{}, 1), parsed: map[string]parsedPolicies{}, validations: map[validated]Validation{}}
+	a := &Admin{o: o, turn: make(chan struct{}, 1), parsed: map[string]parsedPolicies{}, validations: map[validated]Validation{}, held: held{turn: make(chan struct{}, 1)}}
 	if err := a.declare(ctx); err != nil {
 		return nil, err
 	}

@@ -190,7 +190,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	if err != nil {
 		return nil, w.inFolder(err)
 	}
-	if err := w.openAdmin(ctx, keys, reg, ups); err != nil {
+	if err := w.openAdmin(ctx, keys, reg, ups, cache, tell); err != nil {
 		return nil, err
 	}
 

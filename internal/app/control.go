@@ -4,13 +4,15 @@ import (
 	"context"
 
 	"github.com/weir-registry/weir/internal/admin"
+	"github.com/weir-registry/weir/internal/pullthrough"
 	"github.com/weir-registry/weir/internal/registry"
+	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/seal"
 )
 
 // openAdmin puts the control plane before what it rules: reg gets the rules that hold,
 // ups the secrets that they name.
-func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Registry, ups *upstreams) error {
+func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Registry, ups *upstreams, cache *pullthrough.Cache, tell *teller) error {
 	o := admin.Options{
 		DB:      w.db,
 		Keys:    keys,
@@ -27,6 +29,13 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		Validate: ups.check,
 		Egress:   ups.egress,
 		Traffic:  w.traffic.Report,
+		Events:   tell.last,
+		Disk:     w.space,
+		Standing: func(r *rule.Rule) rule.Standing {
+			s := cache.Standing(r)
+			s.Quota = ups.registry(r).Quota()
+			return s
+		},
 		HeldOnly: w.config.HeldOnly,
 		Strict:   w.config.ECR.Strict,
 		Mirrors:  w.config.Mirrors,

@@ -4,7 +4,9 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"strings"
 
+	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/config"
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/events"
@@ -138,4 +140,40 @@ func (t *teller) delivered() (all []metrics.EventSink) {
 		all = append(all, metrics.EventSink(s))
 	}
 	return all
+}
+
+// last returns the last events in the words of admin.
+func (t *teller) last() []admin.Event {
+	var all []admin.Event
+	for _, e := range t.events.Last() {
+		is := admin.Event{ID: e.ID, At: e.At}
+		switch d := e.Detail.(type) {
+		case events.Image:
+			is.Kind, is.Action = admin.ImageEvent, d.Action
+			if e.Kind == events.ReferrerAction {
+				is.Kind = admin.ReferrerEvent
+			}
+			is.Repository, is.Tag, is.Digest = d.Repository, d.Tag, d.Digest
+		case events.PullThrough:
+			is.Kind, is.Where = admin.PullThroughEvent, d.Upstream
+			is.Repository, is.Tag, is.Digest = d.Repository, d.Tag, d.Digest
+			is.Failed, is.Code, is.Reason = d.Status != "SUCCESS", d.FailureCode, d.FailureReason
+		case events.Replication:
+			is.Kind = admin.ReplicationEvent
+			is.Repository, is.Tag, is.Digest, is.Failed = d.Repository, d.Tag, d.Digest, d.Result != "SUCCESS"
+			is.Where = destinationOf(e.Resources)
+		}
+		all = append(all, is)
+	}
+	return all
+}
+
+// destinationOf is the region and registry of the repository that an ARN names.
+func destinationOf(resources []string) string {
+	for _, arn := range resources {
+		if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 {
+			return parts[3] + " " + parts[4]
+		}
+	}
+	return ""
 }

@@ -56,3 +56,9 @@ func (b countedBody) Read(p []byte) (int, error) {
 	b.c.traffic.Received(b.c.rule, int64(n))
 	return n, err
 }
+
+// space is how much room there is, and how much of it is to stay.
+func (w *Weir) space() (free, total, keep int64, err error) {
+	free, total, err = w.dir.Space()
+	return free, total, w.config.Storage.KeepFree.Of(total), err
+}

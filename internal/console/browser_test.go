@@ -33,6 +33,8 @@ type browser struct {
 	path   string // of its address, with what follows
 	body   string
 	head   http.Header
+
+	mark string // of the session, in the last form of it that was shown
 }
 
 func newBrowser(t *testing.T, s *weirtest.Server) *browser {
@@ -69,11 +71,11 @@ func (b *browser) get(path string) {
 // token is the mark of the session in the page that is shown.
 var token = regexp.MustCompile(`name="form" value="([^"]*)"`)
 
-// post sends a form, with the session's mark if the page that is shown has it.
+// post sends a form, with the session's mark if a page that was shown had it.
 func (b *browser) post(path string, form url.Values) {
 	b.t.Helper()
-	if m := token.FindStringSubmatch(b.body); m != nil && !form.Has("form") {
-		form.Set("form", m[1])
+	if b.mark != "" && !form.Has("form") {
+		form.Set("form", b.mark)
 	}
 	b.do(http.MethodPost, path, form)
 }
@@ -100,6 +102,9 @@ func (b *browser) do(method, path string, form url.Values) {
 		b.t.Fatal(err)
 	}
 	b.status, b.path, b.body, b.head = resp.StatusCode, resp.Request.URL.RequestURI(), string(body), resp.Header
+	if m := token.FindStringSubmatch(b.body); m != nil {
+		b.mark = m[1]
+	}
 }
 
 // shows fails the test unless the page has a status and each of some texts in it.

@@ -82,6 +82,10 @@ func (c *console) routes() {
 	c.open("GET /console/static/{file}", (*visit).serveStatic)
 	c.page("GET /console/{$}", (*visit).overview)
 	c.repositoryRoutes()
+	c.userRoutes()
+	c.templateRoutes()
+	c.wholeRoutes()
+	c.settingsRoutes()
 }
 
 // callKey finds the call that a request is of in its context.

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -170,8 +171,16 @@ func (p *Page) Registry() string { return p.visit.ID }
 func (p *Page) Region() string   { return p.visit.Region }
 func (p *Page) Host() string     { return p.visit.host() }
 func (p *Page) Version() string  { return p.visit.Version }
-func (p *Page) Here() string     { return p.visit.r.URL.RequestURI() }
 func (p *Page) Menu() []section  { return menu }
+
+// Here is the page's address, to come back to. What answers a form has none: it is that of
+// its section.
+func (p *Page) Here() string {
+	if p.visit.r.Method == http.MethodPost && p.SignedIn() {
+		return cmp.Or(p.Section, Path)
+	}
+	return p.visit.r.URL.RequestURI()
+}
 
 // Plain says that what is typed can be read on its way.
 func (p *Page) Plain() bool { return !p.visit.encrypted() && !loopback(p.visit.r.Host) }

@@ -106,10 +106,11 @@ type Replication struct {
 }
 
 // Emitter hands events to those who are to have them. It is safe for use by many
-// goroutines.
+// goroutines, and remembers the last events (Last).
 type Emitter struct {
 	o     Options
 	sinks []*sink
+	last  ring
 }
 
 // New starts an Emitter. Close it.
@@ -173,15 +174,16 @@ func (e *Emitter) name(raw string) string {
 
 // Emit tells of something that just happened to resources, which are ARNs.
 func (e *Emitter) Emit(kind string, detail any, resources ...string) {
-	if len(e.sinks) == 0 {
-		return
-	}
 	if resources == nil {
 		resources = []string{}
 	}
-	now := time.Now()
+	now, id := time.Now(), newID()
+	e.last.put(Event{id, now, kind, detail, resources})
+	if len(e.sinks) == 0 {
+		return
+	}
 	v := envelope{
-		Version: "0", ID: newID(), DetailType: kind, Source: "aws.ecr", Account: e.o.Account,
+		Version: "0", ID: id, DetailType: kind, Source: "aws.ecr", Account: e.o.Account,
 		Time: now.UTC().Format(time.RFC3339), Region: e.o.Region, Resources: resources, Detail: detail,
 	}
 	body, err := json.Marshal(v)

@@ -231,6 +231,7 @@ const (
 	listPageChildren
 	listRepositoryMoves
 	listTagMoves
+	listNaming
 	queries
 )
 

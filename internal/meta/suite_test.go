@@ -126,6 +126,7 @@ var suite = []struct {
 	{"traffic", testTraffic},
 	{"several add traffic", testTrafficTogether},
 	{"what is held", testHeld},
+	{"tags of images with a blob", testTagsWith},
 	{"migration", testMigration},
 	{"newer schema", testNewerSchema},
 	{"failed migration", testFailedMigration},

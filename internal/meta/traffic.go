@@ -4,7 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/rule"
@@ -75,4 +78,41 @@ func (db *DB) Held(ctx context.Context) (h Held, err error) {
 		return Held{}, fmt.Errorf("what is held: %w", err)
 	}
 	return h, nil
+}
+
+// maxNaming is how many manifests TagsWith looks at.
+const maxNaming = 20
+
+// TagsWith returns up to limit tags of a repository whose image has a blob, in their order,
+// those of an index that has it for some platform too. It looks at few manifests: of a blob
+// that many images have it may not know the tags that there are.
+// Errors: errs.NameInvalid, errs.DigestInvalid.
+func (db *DB) TagsWith(ctx context.Context, repo string, d digest.Digest, limit int) (tags []string, err error) {
+	if err := checkNames(repo, d); err != nil {
+		return nil, err
+	}
+	next := []digest.Digest{d}
+	for n := 0; n < len(next) && len(tags) < limit; n++ {
+		if n > 0 {
+			some, err := list(ctx, db.get(), listTagsOf, []any{repo, string(next[n])}, text[string])
+			if err != nil {
+				return nil, fmt.Errorf("tags of %s@%s: %w", repo, next[n], err)
+			}
+			tags = append(tags, some...)
+		}
+		if left := maxNaming - len(next); left > 0 {
+			naming, err := list(ctx, db.get(), listNaming, []any{repo, string(next[n]), int64(left)}, text[digest.Digest])
+			if err != nil {
+				return nil, fmt.Errorf("what names %s@%s: %w", repo, next[n], err)
+			}
+			for _, m := range naming {
+				if !slices.Contains(next, m) {
+					next = append(next, m)
+				}
+			}
+		}
+	}
+	slices.Sort(tags)
+	tags = slices.Compact(tags)
+	return tags[:min(len(tags), limit)], nil
 }

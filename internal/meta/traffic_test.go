@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/meta"
+	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -78,4 +79,35 @@ func testHeld(t *testing.T, o meta.Options) {
 	held("both", 2, 300)
 	check(t, db.DropBlob(ctx, digest.FromString("a")))
 	held("one", 1, 200)
+}
+
+// testTagsWith: the tags of images that have a blob, by their index too, and no others.
+func testTagsWith(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	layer := digest.FromString("layer")
+	put := func(repo, tag, raw string, edges ...oci.Edge) digest.Digest {
+		t.Helper()
+		m := &oci.Manifest{Raw: []byte(raw)}
+		m.Digest, m.Size, m.MediaType = digest.FromString(raw), int64(len(raw)), oci.MediaTypeManifest
+		must(db.PutManifest(ctx, repo, m, oci.Edges{List: edges}, tag, at(1)))(t)
+		return m.Digest
+	}
+	edge := func(kind oci.EdgeKind, d digest.Digest) oci.Edge {
+		e := oci.Edge{Kind: kind}
+		e.Digest = d
+		return e
+	}
+	one := put("r", "b", "one", edge(oci.EdgeLayer, layer), edge(oci.EdgeConfig, digest.FromString("config")))
+	put("r", "a", "index", edge(oci.EdgeChild, one))
+	put("r", "other", "two", edge(oci.EdgeLayer, digest.FromString("another")))
+	put("r", "about", "three", edge(oci.EdgeSubject, one))
+	put("s", "elsewhere", "one", edge(oci.EdgeLayer, layer))
+	diff(t, "both", []string{"a", "b"}, must(db.TagsWith(ctx, "r", layer, 10))(t))
+	diff(t, "one", []string{"b"}, must(db.TagsWith(ctx, "r", layer, 1))(t))
+	diff(t, "elsewhere", []string{"elsewhere"}, must(db.TagsWith(ctx, "s", layer, 10))(t))
+	diff(t, "of nothing", 0, len(must(db.TagsWith(ctx, "r", digest.FromString("x"), 10))(t)))
+	if _, err := db.TagsWith(ctx, "R", layer, 1); errs.CodeOf(err) != errs.NameInvalid {
+		t.Error(err)
+	}
 }

@@ -189,7 +189,10 @@ func (in *ingest) fill(p *piece) error {
 			var werr error
 			n, werr = in.spool.WriteAt(buf[:n], pos)
 			pos += int64(n)
-			in.update(func() { p.pos = pos })
+			in.update(func() {
+				p.pos = pos
+				in.meter.add(int64(n), time.Now())
+			})
 			if werr != nil {
 				return werr
 			}
@@ -243,7 +246,7 @@ func (in *ingest) take(ctx context.Context) error {
 		}
 		if n > 0 {
 			err := in.spool.Take(n)
-			in.arrived()
+			in.arrived(0)
 			if err != nil {
 				return fmt.Errorf("%w: %w", errFrozen, err)
 			}
@@ -257,9 +260,14 @@ func (in *ingest) take(ctx context.Context) error {
 	}
 }
 
-// arrived tells of the spool's bytes, and forgets the pieces that are among them.
-func (in *ingest) arrived() {
+// arrived tells of the spool's bytes, n of which the upstream has just sent, and forgets
+// the pieces that are among them.
+func (in *ingest) arrived(n int) {
+	now := time.Now()
 	in.update(func() {
+		if n > 0 {
+			in.meter.add(int64(n), now)
+		}
 		in.written = in.spool.Size()
 		in.pieces = slices.Delete(in.pieces, 0, in.pieceFrom(in.written))
 	})

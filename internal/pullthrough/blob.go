@@ -33,6 +33,7 @@ type Blob struct {
 
 	held blob.Reader // the stored blob
 	in   *ingest     // or an ingest to follow
+	left func()      // says that it is not followed any more; nil: none is
 	rd   blob.Reader // by a position of its own
 	seen bool        // bytes of epoch have been sent
 	of   int         // epoch
@@ -54,7 +55,7 @@ func (c *Cache) Blob(ctx context.Context, s Scope, d digest.Digest) (*Blob, erro
 	}
 	for try := 0; ; try++ {
 		in, lead := c.join(b.r, b.repo, d, row.Size, nil)
-		b.in, b.Source, b.Size = in, source(lead), row.Size
+		b.in, b.Source, b.Size, b.left = in, source(lead), row.Size, in.follow(b.repo)
 		if try == 0 {
 			c.blobAsked(ctx, s, d)
 		}
@@ -262,6 +263,10 @@ func (b *Blob) Close() error {
 	}
 	if b.rd != nil {
 		err = errors.Join(err, b.rd.Close())
+	}
+	if b.left != nil {
+		b.left()
+		b.left = nil
 	}
 	return err
 }

@@ -46,6 +46,7 @@ type ingest struct {
 	upRepo   string // and what the upstream calls it
 	d        digest.Digest
 	key      blob.Key
+	since    time.Time
 	public   bool // fetched without a credential
 	declared bool // size is a manifest's word
 	release  func()
@@ -69,6 +70,8 @@ type ingest struct {
 	err     error     // why the ingest ended, if not whole
 	frozen  hash.Hash // state at written, if the spool takes no more
 	repos   map[string]struct{}
+	clients map[string]int // that wait for it or follow it, by repository
+	meter   meter          // of what the upstream sends
 
 	pieces   []*piece // that come ahead of written: in order, apart from each other
 	noPieces bool     // no more are begun
@@ -87,7 +90,7 @@ func (c *Cache) join(r *rule.Rule, repo string, d digest.Digest, size int64, rel
 	}
 	in = &ingest{
 		c: c, r: r, repo: repo, upRepo: r.UpstreamRepository(repo), d: d, key: key, public: r.Account() == "",
-		declared: size >= 0, size: size, release: release, repos: map[string]struct{}{repo: {}},
+		since: time.Now(), declared: size >= 0, size: size, release: release, repos: map[string]struct{}{repo: {}},
 	}
 	c.ingests[key] = in
 	c.spawn(in.run)
@@ -135,6 +138,7 @@ func (in *ingest) run(ctx context.Context) {
 		in.release = in.slots.release
 	}
 	defer in.release()
+	in.update(func() { in.meter.start(time.Now()) })
 	if in.adopt(ctx) {
 		return
 	}
@@ -222,6 +226,7 @@ func (in *ingest) give(ctx context.Context, err error) {
 	case errs.CodeOf(err) == errs.DigestMismatch:
 		e := errs.Wrap(errs.UpstreamFailed, err, "%s sent bytes for %s that do not have this digest", in.r.Upstream, in.d)
 		in.c.answers.put(mismatchKey(in.key), answer{err: e}, mismatchFor)
+		in.c.accounts.told(quotaKey(in.r), e)
 		err, drop = e, true
 	case errors.Is(err, errTooLong):
 		in.c.answers.put(in.asked(), answer{err: errs.As(err)}, mismatchFor)
@@ -341,6 +346,9 @@ func (in *ingest) transfer(ctx context.Context) error {
 		if tries++; tries >= maxTries {
 			return err
 		}
+		if e := errs.As(err); e != nil && before < in.spool.Size() { // else it was noted
+			in.c.accounts.told(quotaKey(in.r), e)
+		}
 		in.c.Logger.Info("resuming blob", "digest", in.d, "upstream", in.r.Upstream, "offset", in.spool.Size(), "try", tries, "error", err)
 		pause := time.NewTimer(between(tries, err))
 		select {
@@ -422,6 +430,7 @@ func (in *ingest) attempt(ctx context.Context) (ended bool, err error) {
 	}
 	defer body.Close()
 	in.c.paths.ok(in.r.Upstream)
+	in.c.accounts.ok(quotaKey(in.r))
 	if err := in.begin(off, start, total); err != nil {
 		return false, err
 	}
@@ -516,7 +525,7 @@ func (in *ingest) copy(ctx context.Context, watch *time.Timer, body io.Reader, s
 				return false, errs.Wrap(errs.UpstreamFailed, errTooLong, "%s sent more than the %d bytes of %s", in.r.Upstream, in.size, in.d)
 			}
 			_, werr := in.spool.Write(fresh)
-			in.arrived()
+			in.arrived(len(fresh))
 			if werr != nil {
 				return false, fmt.Errorf("%w: %w", errFrozen, werr)
 			}

@@ -32,6 +32,7 @@ type paths struct {
 
 type path struct {
 	fails   int
+	since   time.Time // of the first of fails
 	err     *errs.Error
 	failed  time.Time
 	contact time.Time
@@ -59,8 +60,10 @@ func (p *paths) failed(host string, err *errs.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.get(host)
-	x.fails++
 	x.err, x.failed = err, time.Now()
+	if x.fails++; x.fails == 1 {
+		x.since = x.failed
+	}
 }
 
 // open returns why the host's held tags are served without asking, nil if they are not.

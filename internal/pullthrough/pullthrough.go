@@ -147,6 +147,7 @@ type Cache struct {
 
 	rangeless hosts // that answer a range of a blob by all of it
 
+	accounts accounts
 	budgets  budgets
 	recent   recent
 	unpulled unpulled
@@ -261,6 +262,10 @@ func (c *Cache) answered(r *rule.Rule, key refKey) error {
 // note remembers what an attempt at the rule's upstream told about the way there,
 // the quota and the reference. counted is false for blobs, which no quota counts.
 func (c *Cache) note(r *rule.Rule, key refKey, counted, head bool, err error) {
+	e := errs.As(err)
+	if err == nil || e != nil {
+		c.accounts.told(quotaKey(r), e)
+	}
 	if err == nil {
 		if counted {
 			c.rules.checked(r.Prefix)
@@ -269,7 +274,6 @@ func (c *Cache) note(r *rule.Rule, key refKey, counted, head bool, err error) {
 		c.answers.drop(key)
 		return
 	}
-	e := errs.As(err)
 	if e == nil {
 		return // weir's own fault, or the end of the process
 	}

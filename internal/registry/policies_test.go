@@ -39,7 +39,7 @@ func full(name string) iam.Caller {
 // and touch nothing, root's too but for the way out.
 func TestEveryMethodHeedsPolicies(t *testing.T) {
 	free := []string{"ARN", "SetRules", "SetTemplates", "SetSettings"}
-	overall := []string{"Describe", "PutRegistryPolicy", "RegistryPolicy", "DeleteRegistryPolicy", "Catalog", "Browse", "RuleRepositories"} // about no repository
+	overall := []string{"Describe", "PutRegistryPolicy", "RegistryPolicy", "DeleteRegistryPolicy", "Catalog", "Browse", "RuleRepositories", "Arriving"} // about no repository
 	wayOut := []string{"PullDecisions", "SetRepositoryPolicy", "RepositoryPolicy", "DeleteRepositoryPolicy", "PutRegistryPolicy", "RegistryPolicy", "DeleteRegistryPolicy"}
 	for _, of := range []string{"repository", "registry"} {
 		rules, _ := rule.NewSet([]rule.Rule{{Prefix: "hub", Kind: rule.Generic, Upstream: "up.test"}})

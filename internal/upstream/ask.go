@@ -231,6 +231,7 @@ func (r *Registry) send(ctx context.Context, e *endpoint, u *url.URL, q *asked, 
 	}
 	res, err := t.RoundTrip(req)
 	r.h.tally.count(ctx, q, res, err)
+	r.told(res, err)
 	if err != nil {
 		return nil, r.transport(ctx, e, u, q, scrubbed(err, req))
 	}

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
+
+	"github.com/weir-registry/weir/internal/rule"
 )
 
 // What requests are for, and what comes of them: the words of Count.
@@ -79,6 +82,37 @@ func (c *Client) Stats() []Stats {
 	}
 	slices.SortFunc(all, func(a, b Stats) int { return cmp.Compare(a.Host, b.Host) })
 	return all
+}
+
+// Quota returns what the upstream said last of how much this credential may ask for.
+func (r *Registry) Quota() rule.Quota {
+	if q := r.quota.Load(); q != nil {
+		return *q
+	}
+	return rule.Quota{}
+}
+
+// told takes in what an answer says of the quota.
+func (r *Registry) told(res *http.Response, err error) {
+	if err != nil {
+		return
+	}
+	remaining, ok := quotaOf(res.Header, "Ratelimit-Remaining")
+	if !ok {
+		return
+	}
+	q := r.Quota()
+	q.Told, q.Remaining = time.Now(), remaining
+	if limit, ok := quotaOf(res.Header, "Ratelimit-Limit"); ok {
+		q.Limit = limit
+	}
+	_, params, _ := strings.Cut(res.Header.Get("Ratelimit-Limit"), ";")
+	if seconds, ok := strings.CutPrefix(strings.TrimSpace(params), "w="); ok {
+		if n, err := strconv.ParseInt(seconds, 10, 32); err == nil && n > 0 {
+			q.Window = time.Duration(n) * time.Second
+		}
+	}
+	r.quota.Store(&q)
 }
 
 // tally counts for Stats. Counting looks nothing up.

@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/weir-registry/weir/internal/rule"
 	"github.com/weir-registry/weir/internal/upstream"
 	"github.com/weir-registry/weir/internal/upstream/upstreamtest"
 )
@@ -22,8 +24,19 @@ func TestStats(t *testing.T) {
 		}
 		w.reg.Script(upstreamtest.Fault{Path: "/manifests/v1", Skip: 1, Header: http.Header{"Ratelimit-Limit": {"100;w=21600"}, "Ratelimit-Remaining": {" 76;w=21600"}}, Times: 1})
 		w.pull(t)
+		if got, want := w.up.Quota(), (rule.Quota{Told: time.Now(), Remaining: 76, Limit: 100, Window: 6 * time.Hour}); got.Told.After(want.Told) || got.Told.IsZero() {
+			t.Errorf("told at %s", got.Told)
+		} else if got.Told = want.Told; got != want {
+			t.Errorf("%+v", got)
+		}
 		w.reg.Script(upstreamtest.Fault{Path: "/manifests/", Status: 429, Header: http.Header{"Ratelimit-Remaining": {"0;w=21600"}}, Times: 1})
 		w.up.Manifest(t.Context(), "app", tag)
+		if got := w.up.Quota(); got.Remaining != 0 || got.Limit != 100 {
+			t.Errorf("after a 429: %+v", got)
+		}
+		if got := w.client.Registry("registry.test", rule.Generic, nil).Quota(); got != (rule.Quota{}) {
+			t.Errorf("another account has the quota %+v", got)
+		}
 		w.reg.Script(upstreamtest.Fault{Method: "HEAD", Status: 503, Times: 1})
 		w.up.Head(t.Context(), "app", tag)
 		d, _ := w.layer(0)

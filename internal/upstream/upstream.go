@@ -33,6 +33,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-registry/weir/internal/rule"
@@ -193,6 +194,7 @@ type Registry struct {
 	cred Credential
 
 	refused func() // of OnRefused; may be nil
+	quota   atomic.Pointer[rule.Quota]
 
 	mu    sync.Mutex
 	slots map[slotKey]*slot

@@ -1,0 +1,105 @@
+package pullthrough
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/rule"
+)
+
+// accounts remembers for people, by host and credential, what came of requests. Nothing is
+// decided by it.
+type accounts struct {
+	mu sync.Mutex
+	m  map[string]account
+}
+
+type account struct {
+	fails   int // in a row, of any of its requests
+	since   time.Time
+	refused time.Time // since when the credential is
+	failed  time.Time
+	err     *errs.Error
+}
+
+// ok says that a request was answered, by what it asked for or by that there is no such
+// thing.
+func (a *accounts) ok(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if x, was := a.m[key]; was && (x.fails > 0 || !x.refused.IsZero()) {
+		x.fails, x.since, x.refused = 0, time.Time{}, time.Time{}
+		a.m[key] = x
+	}
+}
+
+func (a *accounts) failed(key string, err *errs.Error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.m == nil {
+		a.m = map[string]account{}
+	}
+	x, now := a.m[key], time.Now()
+	x.err, x.failed = err, now
+	switch {
+	case err.Code == errs.UpstreamRateLimited: // it has a memory of its own
+	case err.Code != errs.UpstreamDenied:
+		if x.fails++; x.fails == 1 {
+			x.since = now
+		}
+	case x.refused.IsZero() && (errors.Is(err, errs.ErrNoLogin) || errors.Is(err, errs.ErrNoCredential)):
+		x.refused = now
+	}
+	a.m[key] = x
+}
+
+// told takes in what came of a request, nil or an error of Upstream's.
+func (a *accounts) told(key string, err *errs.Error) {
+	if err == nil {
+		a.ok(key)
+		return
+	}
+	switch err.Code {
+	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamDenied, errs.UpstreamRateLimited:
+		a.failed(key, err)
+	case errs.ManifestUnknown, errs.BlobUnknown, errs.RepoUnknown, errs.RangeInvalid:
+		a.ok(key)
+	}
+}
+
+// Standing tells how things stand with a rule's upstream. Its quota is not known here.
+func (c *Cache) Standing(r *rule.Rule) rule.Standing {
+	var s rule.Standing
+	key := quotaKey(r)
+	c.accounts.mu.Lock()
+	a := c.accounts.m[key]
+	c.accounts.mu.Unlock()
+	s.Refused, s.Failed = a.refused, a.failed
+	if a.fails >= strikes {
+		s.Failing = a.since
+	}
+	if a.err != nil {
+		s.Failure = a.err.Msg
+	}
+
+	c.paths.mu.Lock()
+	if p := c.paths.m[r.Upstream]; p != nil {
+		s.Answered = p.contact
+		if p.fails >= strikes && (s.Failing.IsZero() || p.since.Before(s.Failing)) {
+			s.Failing = p.since
+		}
+		if p.err != nil && s.Failed.Before(p.failed) { // of a rule with another credential
+			s.Failed, s.Failure = p.failed, p.err.Msg
+		}
+	}
+	c.paths.mu.Unlock()
+
+	c.quotas.mu.Lock()
+	defer c.quotas.mu.Unlock()
+	if q, ok := c.quotas.m[key]; ok && time.Now().Before(q.until) {
+		s.Limited, s.Limit = q.until, q.err.Msg
+	}
+	return s
+}
