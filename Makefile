@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 UNIT        = $(shell go list ./... | grep -v -e '/e2e$$' -e '/cmd/weir$$')
 export WEIR_BIN = $(CURDIR)/bin/weir
 
-.PHONY: run build deps lint test test-short test-all conformance demo bench
+.PHONY: run build deps lint test test-short test-all conformance demo bench screenshots
 
 run: build; $(WEIR_BIN) serve
 build:; CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/weir
@@ -18,3 +18,4 @@ test-all: test demo; WEIR_MODEL_CHECKS=100 go test -count=1 -run TestModel ./int
 conformance: build; cd conformance && go test -count=1 -v .
 demo: build; go run ./demo $(WEIR_BIN)
 bench: build; bench/run
+screenshots: build; mkdir -p docs/console && WEIR_SCREENSHOTS=$(CURDIR)/docs/console go test -count=1 -run TestConsolePages/pictures ./e2e

@@ -135,6 +135,11 @@ func TestConsolePages(t *testing.T) {
 			}
 		})
 	}
+	t.Run("pictures", func(t *testing.T) {
+		b := root.another(t)
+		b.signIn(h.id, h.secret)
+		h.take(t, b)
+	})
 }
 
 // verbs are those of the console's texts.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 )
@@ -82,6 +83,23 @@ func (w *weir) ask(ctx context.Context, l list, n int, after string) (entries in
 	var all []json.RawMessage
 	err = json.Unmarshal(bytes.TrimSpace(out[l.member]), &all)
 	return len(all), next, err
+}
+
+// measureLists measures all lists, and says whether each takes at its end what it takes at
+// its begin.
+func (w *weir) measureLists(ctx context.Context, reps int) (flat bool, err error) {
+	flat = true
+	for _, l := range lists {
+		first, last, err := w.measure(ctx, l, reps)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", l.name, err)
+		}
+		if last > 2*first && last > first+time.Millisecond {
+			flat = false
+			fmt.Fprintf(os.Stderr, "%s: the last page takes %v of CPU, the first %v\n", l.name, last, first)
+		}
+	}
+	return flat, nil
 }
 
 // measure walks a list from its begin to its end, then asks for three of its pages

@@ -1,10 +1,11 @@
-// Command rows measures weir's lists where there is much to list: 10,000 repositories
-// and 1,000,000 images, 900,000 of them in one repository.
+// Command rows measures weir's lists and the console's pages where there is much to list:
+// 10,000 repositories and 1,000,000 images, 900,000 of them in one repository.
 //
 // It starts a weir in a folder, ends it, adds the rows to its database in one go, and
 // starts it again. Then it asks for the first, a middle and the last page of each
-// list, and prints for each what a page took. With -check it fails where a last page
-// takes more than twice what a first one does.
+// list, and for each page of the console, and prints for each what it took. With -check it
+// fails where a list's last page takes more than twice what a first one does, or a page of
+// the console more than 20 ms of CPU.
 package main
 
 import (
@@ -23,19 +24,20 @@ func main() {
 	dir := flag.String("dir", "", "folder for the weir and its rows; they are kept, and used again")
 	bin := flag.String("weir", os.Getenv("WEIR_BIN"), "the binary")
 	reps := flag.Int("reps", 30, "how often each page is asked for")
-	check := flag.Bool("check", false, "fail if a last page costs more than twice a first one")
+	check := flag.Bool("check", false, "fail if a last page costs more than twice a first one, or a page of the console more than 20 ms of CPU")
+	only := flag.String("only", "", "lists or pages: measure nothing else")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *dir, *bin, *reps, *check); err != nil {
+	if err := run(ctx, *dir, *bin, *only, *reps, *check); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dir, bin string, reps int, check bool) error {
+func run(ctx context.Context, dir, bin, only string, reps int, check bool) error {
 	if dir == "" || bin == "" {
-		return errors.New("usage: rows -dir FOLDER -weir BINARY [-reps N] [-check]")
+		return errors.New("usage: rows -dir FOLDER -weir BINARY [-only lists|pages] [-reps N] [-check]")
 	}
 	done := filepath.Join(dir, "filled")
 	if _, err := os.Stat(done); errors.Is(err, fs.ErrNotExist) {
@@ -54,18 +56,22 @@ func run(ctx context.Context, dir, bin string, reps int, check bool) error {
 	}
 	defer w.stop()
 	flat := true
-	for _, l := range lists {
-		first, last, err := w.measure(ctx, l, reps)
-		if err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
-		}
-		if last > 2*first && last > first+time.Millisecond {
-			flat = false
-			fmt.Fprintf(os.Stderr, "%s: the last page takes %v of CPU, the first %v\n", l.name, last, first)
+	if only != "pages" {
+		if flat, err = w.measureLists(ctx, reps); err != nil {
+			return err
 		}
 	}
-	if check && !flat {
+	var over []string
+	if only != "lists" {
+		if over, err = w.measurePages(ctx, reps); err != nil {
+			return err
+		}
+	}
+	switch {
+	case check && !flat:
 		return errors.New("not flat")
+	case check && len(over) > 0:
+		return errors.New("pages take too much CPU")
 	}
 	return nil
 }

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A page of the console may take this much CPU.
+const pageBudget = 20 * time.Millisecond
+
+// perShape is how many pages of one shape are measured: of a list's ten thousand entries,
+// and the pages that follow, the first.
+const perShape = 2
+
+var href = regexp.MustCompile(`<a [^>]*href="([^"]*)"`)
+
+// shape is what pages of a kind have in common: all but names, digests and where a list
+// goes on.
+func shape(path string) string {
+	u, err := url.Parse(path)
+	if err != nil {
+		return path
+	}
+	parts := strings.Split(strings.TrimPrefix(u.Path, "/console/"), "/")
+	names := parts[:0:0]
+	for _, p := range parts {
+		if strings.Contains(u.Path, big) || strings.Contains(u.Path, bare) {
+			names = append(names, p) // of these every page counts
+		} else if len(names) == 0 || !strings.ContainsAny(p, "0123456789") {
+			names = append(names, p)
+		}
+	}
+	var keys []string
+	for k, v := range u.Query() {
+		if len(v[0]) < 20 && !strings.ContainsAny(v[0], "0123456789/:") {
+			k += "=" + v[0]
+		}
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return strings.Join(names, "/") + "?" + strings.Join(keys, "&")
+}
+
+// person is somebody with a browser in front of the console.
+type person struct {
+	*weir
+	client *http.Client
+}
+
+func (w *weir) signIn(ctx context.Context) (*person, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	p := &person{w, &http.Client{Jar: jar}}
+	form := url.Values{"key": {w.keys.AccessKeyID}, "secret": {w.keys.SecretAccessKey}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+"/console/sign-in", strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Request.URL.Path != "/console/" {
+		return nil, fmt.Errorf("signing in: %s at %s", resp.Status, resp.Request.URL)
+	}
+	return p, nil
+}
+
+// look gets a page.
+func (p *person) look(ctx context.Context, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", path, resp.Status)
+	}
+	return string(body), err
+}
+
+// walk finds the pages that links lead to from the overview, a few of each shape.
+func (p *person) walk(ctx context.Context) ([]string, error) {
+	next, seen, shapes := []string{"/console/"}, map[string]bool{"/console/": true}, map[string]int{}
+	for i := 0; i < len(next); i++ {
+		text, err := p.look(ctx, next[i])
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range href.FindAllStringSubmatch(text, -1) {
+			to := html.UnescapeString(m[1])
+			if strings.HasPrefix(to, "?") {
+				at, _, _ := strings.Cut(next[i], "?")
+				to = at + to
+			}
+			to, _, _ = strings.Cut(to, "#")
+			if !strings.HasPrefix(to, "/console/") || strings.HasPrefix(to, "/console/static/") || seen[to] || shapes[shape(to)] == perShape {
+				continue
+			}
+			seen[to] = true
+			shapes[shape(to)]++
+			next = append(next, to)
+		}
+	}
+	return next, nil
+}
+
+// measurePages asks for each page again and again, and prints what CPU it took. It returns
+// those that take more than they may.
+func (w *weir) measurePages(ctx context.Context, reps int) (over []string, err error) {
+	p, err := w.signIn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	paths, err := p.walk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range paths {
+		took := make([]time.Duration, reps)
+		size := 0
+		before, err := w.cpu()
+		if err != nil {
+			return nil, err
+		}
+		for i := range took {
+			begin := time.Now()
+			text, err := p.look(ctx, path)
+			if err != nil {
+				return nil, err
+			}
+			took[i], size = time.Since(begin), len(text)
+		}
+		after, err := w.cpu()
+		if err != nil {
+			return nil, err
+		}
+		cpu := (after - before) / time.Duration(reps)
+		slices.Sort(took)
+		line, err := json.Marshal(map[string]any{
+			"page": path, "reps": reps, "bytes": size, "p50_ms": ms(took[reps/2]), "p95_ms": ms(took[reps*95/100]), "cpu_ms": ms(cpu),
+		})
+		if err != nil {
+			return nil, err
+		}
+		fmt.Println(string(line))
+		if cpu > pageBudget {
+			over = append(over, path)
+			fmt.Fprintf(os.Stderr, "%s takes %v of CPU, more than %v\n", path, cpu, pageBudget)
+		}
+	}
+	return over, nil
+}
