@@ -32,6 +32,8 @@ type browser struct {
 	addr string // of weir
 	ctx  context.Context
 
+	dark, narrow bool // what examine left the window at
+
 	mu      sync.Mutex
 	at      string          // the page that is shown, for the words of a fault
 	docs    map[string]bool // requests of whole pages, whose status is a test's own business
