@@ -39,7 +39,6 @@
   for (const t of all("table")) {
     if (!t.querySelector("th")) say("a table has no th", t);
     for (const th of t.querySelectorAll("thead th")) if (!th.textContent.trim() && !labelled(th)) say("a column has no heading", t);
-    if (!t.caption && !labelled(t) && t.querySelectorAll("th").length === 0) say("a table has no name", t);
   }
   for (const l of all("ul, ol")) for (const c of l.children) if (!["li", "script", "template"].includes(c.localName)) say("a list has what is no item", c);
   for (const l of all("dl")) for (const c of l.children) if (!["dt", "dd", "div"].includes(c.localName)) say("a list of facts has what is none", c);
