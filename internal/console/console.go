@@ -82,6 +82,8 @@ func (c *console) routes() {
 	c.open("GET /console/static/{file}", (*visit).serveStatic)
 	c.page("GET /console/{$}", (*visit).overview)
 	c.repositoryRoutes()
+	c.ruleRoutes()
+	c.secretRoutes()
 	c.userRoutes()
 	c.templateRoutes()
 	c.wholeRoutes()

@@ -10,6 +10,8 @@ import (
 var menu = []section{
 	{Path: Path, Name: "Overview"},
 	{Path: repositoriesPath, Name: "Repositories"},
+	{Path: rulesPath, Name: "Pull through cache rules", Action: "ecr:DescribePullThroughCacheRules"},
+	{Path: secretsPath, Name: "Secrets", Action: "secretsmanager:ListSecrets"},
 	{Path: templatesPath, Name: "Repository creation templates", Action: "ecr:DescribeRepositoryCreationTemplates"},
 	{Path: policyPath, Name: "Registry policy", Action: iam.GetRegistryPolicy},
 	{Path: replicationPath, Name: "Replication", Action: "ecr:DescribeRegistry"},
