@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// depth is how many indexes may be nested in what is copied.
+	// depth is how many indexes may be nested in an index that is copied.
 	depth = 8
 	// sources is how many repositories are looked at for one that has a blob there.
 	sources = 16
@@ -35,7 +35,8 @@ type copying struct {
 // run brings the image to the destination: blobs, then children, then the manifest,
 // which goes on until put ends, even if ctx does: nobody knows what becomes of one that
 // is left. Copies under one name wait for each other. Errors: errStale,
-// errs.BlobUnknown for what is missing here, and upstream's.
+// errs.BlobUnknown for what is missing here, errs.Unsupported for indexes that are nested
+// too deeply, and upstream's.
 func (k *copying) run(ctx, put context.Context) error {
 	// The queue has one copy under a name, but not the one that was on its way when the
 	// tag was deleted, if it was pushed anew.
@@ -110,7 +111,7 @@ func (k *copying) parts(ctx context.Context, m *oci.Manifest, ask bool, level in
 		}
 	}
 	for _, x := range e.Children() {
-		if level == depth || k.seen[string(x.Digest)] {
+		if k.seen[string(x.Digest)] {
 			continue
 		}
 		if err := k.child(ctx, x.Digest, level+1); err != nil {
@@ -139,6 +140,9 @@ func (k *copying) child(ctx context.Context, d digest.Digest, level int) error {
 	e, err := m.Edges()
 	if err != nil || there == d && !e.Index {
 		return err
+	}
+	if e.Index && level > depth {
+		return errs.New(errs.Unsupported, "more than %d indexes are nested in it, and an image without what they name is no copy", depth)
 	}
 	if err := k.parts(ctx, m, false, level); err != nil || there == d {
 		return err

@@ -156,35 +156,44 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestNested: what an index names, twice or deep within, is copied once, down to a depth.
+// TestNested: what an index names, twice or deep within, is copied once, and what is nested
+// too deeply is no copy that is complete.
 func TestNested(t *testing.T) {
-	in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
-		w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
-		img := upstreamtest.NewImage(1, 10)
-		w.push("app", img)
-		w.drained()
-		chain := []oci.Manifest{img.Manifest}
-		for range 10 {
-			last := chain[len(chain)-1]
-			entry := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, last.MediaType, last.Digest, len(last.Raw))
-			raw := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[%s,%s]}`, oci.MediaTypeIndex, entry, entry)
-			m := oci.Manifest{Raw: []byte(raw), Descriptor: oci.Descriptor{MediaType: oci.MediaTypeIndex, Digest: digest.FromString(raw), Size: int64(len(raw))}}
-			chain = append(chain, m)
-		}
-		w.rules()
-		for _, m := range chain[:10] {
-			w.put("app", m)
-		}
-		w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
-		w.put("app", chain[10], "v1")
-		w.drained()
-		for i, m := range chain {
-			if has, want := w.east.Has("app", string(m.Digest)), i == 0 || i >= 2; has != want {
-				t.Errorf("index %d from within: %t", i, has)
+	for deep, want := range map[int]int{9: 2 + 1 + 9, 10: 0} {
+		in(t, upstreamtest.Options{}, func(t *testing.T, w *world) {
+			w.rules()
+			img := upstreamtest.NewImage(1, 10)
+			w.push("app", img)
+			chain := []oci.Manifest{img.Manifest}
+			for range deep {
+				last := chain[len(chain)-1]
+				entry := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":%d}`, last.MediaType, last.Digest, len(last.Raw))
+				raw := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[%s,%s]}`, oci.MediaTypeIndex, entry, entry)
+				m := oci.Manifest{Raw: []byte(raw), Descriptor: oci.Descriptor{MediaType: oci.MediaTypeIndex, Digest: digest.FromString(raw), Size: int64(len(raw))}}
+				chain = append(chain, m)
 			}
-		}
-		if n := requests(w.east, "PUT"); n != 2+1+9 {
-			t.Errorf("%d bodies", n)
-		}
-	})
+			for _, m := range chain[:deep] {
+				w.put("app", m)
+			}
+			w.rules(rule.ReplicationRule{Destinations: []rule.Destination{east}})
+			w.put("app", chain[deep], "v1")
+			<-time.After(10 * time.Second)
+			for i, m := range chain {
+				if has := w.east.Has("app", string(m.Digest)); has != (want > 0) {
+					t.Errorf("of %d, index %d from within: %t", deep, i, has)
+				}
+			}
+			if n := requests(w.east, "PUT"); n != want {
+				t.Errorf("of %d: %d bodies, want %d", deep, n, want)
+			}
+			all, err := w.db.ReplicationStatuses(t.Context(), "app", chain[deep].Digest)
+			w.must(err)
+			if len(all) != 1 || (want == 0) != (all[0].Failure != "" || all[0].Waiting) {
+				t.Errorf("of %d: %+v", deep, all)
+			}
+			if want == 0 && !strings.Contains(w.log.String(), "failure=ContentUnsupported") {
+				t.Errorf("of %d:\n%s", deep, w.log.String())
+			}
+		})
+	}
 }

@@ -384,6 +384,8 @@ func failure(err error) (word, reason string) {
 		word = "DestinationRefused"
 	case errs.BlobUnknown:
 		word = "ContentMissing"
+	case errs.Unsupported:
+		word = "ContentUnsupported"
 	}
 	if e := errs.As(err); e != nil {
 		return word, e.Msg
