@@ -99,7 +99,9 @@ func (v *visit) repository(name, id string, cause error, typed string) error {
 	if p.Tab == "" {
 		p.Tab = p.Tabs[0].ID
 	}
-	if p.Of, err = v.tabOf(&p, typed, cause != nil); err != nil {
+	if p.Of, err = v.tabOf(&p, typed, cause != nil); err != nil && cause != nil {
+		return cause // who may not see the tab is still told what was wrong
+	} else if err != nil {
 		return err
 	}
 	page := &Page{Title: s.Name, Section: repositoriesPath, Data: p}
@@ -156,7 +158,11 @@ type tagsTab struct {
 type tagRow struct {
 	registry.TagState
 	Word, Mark string // its state, a text; and how that looks
+	Others     int    // platforms that are not shown
 }
+
+// platformsShown is how many platforms of one tag a list shows.
+const platformsShown = 12
 
 func (v *visit) tagsTab(p *repositoryPage) (any, error) {
 	q := registry.TagQuery{Part: strings.TrimSpace(v.query("q")), After: v.query("after"), Limit: tagRows}
@@ -177,7 +183,11 @@ func (v *visit) tagsTab(p *repositoryPage) (any, error) {
 	}
 	for _, s := range page.Tags {
 		w := words[s.State]
-		t.Tags = append(t.Tags, tagRow{s, w[0], w[1]})
+		row := tagRow{TagState: s, Word: w[0], Mark: w[1]}
+		if n := len(s.Platforms); n > platformsShown {
+			row.Platforms, row.Others = s.Platforms[:platformsShown], n-platformsShown
+		}
+		t.Tags = append(t.Tags, row)
 	}
 	return t, nil
 }
