@@ -8,7 +8,7 @@ import (
 )
 
 // Value is a value of the configuration: its key in the file, and what it is, in words
-// that have no secret in them. What has several values is there as often.
+// that have no secret in them; "" is what the file does not say.
 type Value struct{ Key, Value string }
 
 // InForce returns the values of the configuration that hold, in the order of the file.

@@ -15,13 +15,8 @@ import (
 // values are what of the configuration is told to people.
 type values []admin.Value
 
-// add tells a value; one that is empty is the word none.
 func (v *values) add(key string, value any) {
-	text := fmt.Sprint(value)
-	if text == "" {
-		text = "none"
-	}
-	*v = append(*v, admin.Value{Key: key, Value: text})
+	*v = append(*v, admin.Value{Key: key, Value: fmt.Sprint(value)})
 }
 
 // inForce returns what the configuration is, key by key. Of files only the names are
@@ -119,11 +114,7 @@ func (v *values) events(e config.Events) {
 		}
 		v.add(key+"url", u.Scheme+"://"+u.Host)
 		v.add(key+"secret_file", h.SecretFile)
-		types := "all"
-		if len(h.Types) > 0 {
-			types = strings.Join(h.Types, ", ")
-		}
-		v.add(key+"types", types)
+		v.add(key+"types", strings.Join(h.Types, ", "))
 		v.add(key+"ca_file", h.CAFile)
 	}
 }

@@ -151,6 +151,9 @@ func filled(in admin.TemplateInput) templateForm {
 }
 
 func (v *visit) newTemplatePage() error {
+	if err := v.Admin.May(v.ctx(), v.caller(), "ecr:CreateRepositoryCreationTemplate"); err != nil {
+		return err
+	}
 	f := templateFormOf(&rule.Template{Mutability: rule.Mutable, AppliedFor: []string{rule.ForPullThrough}})
 	f.New = true
 	return v.showTemplate(nil, f)
@@ -234,6 +237,9 @@ func (v *visit) deleteTemplateQuestion(prefix string) question {
 func (v *visit) deleteTemplatePage() error {
 	t, err := v.template(v.query("prefix"))
 	if err != nil {
+		return err
+	}
+	if err := v.Admin.May(v.ctx(), v.caller(), "ecr:DeleteRepositoryCreationTemplate"); err != nil {
 		return err
 	}
 	if t.Declared {

@@ -171,6 +171,10 @@ func TestTemplateRights(t *testing.T) {
 	looker.get("/console/template?prefix=team")
 	looker.shows(200, "CREATE_ON_PUSH", "ecr:BatchGetImage", "rulePriority")
 	looker.lacks("<textarea", `action="/console/template"`)
+	for _, page := range []string{"/console/templates/new", "/console/template/delete?prefix=team"} {
+		looker.get(page)
+		looker.shows(403, "is not authorized to perform")
+	}
 	mallory := signedIn(t, s, newUser(t, s, "mallory", ""))
 	mallory.lacks("/console/templates")
 	for _, page := range []string{"/console/templates", "/console/template?prefix=team", "/console/template/delete?prefix=team", "/console/template/delete?prefix=no"} {
@@ -179,7 +183,7 @@ func TestTemplateRights(t *testing.T) {
 	}
 	for _, b := range []*browser{looker, mallory} {
 		for _, path := range []string{"/console/templates/new", "/console/template", "/console/template/delete"} {
-			b.get("/console/templates/new")
+			b.get("/console/users/new") // which has a form
 			b.post(path, url.Values{"prefix": {"team"}, "for": {"CREATE_ON_PUSH"}, "mutability": {"MUTABLE"}})
 			b.shows(403, "is not authorized to perform")
 		}

@@ -94,9 +94,10 @@ events: {log: "-", webhooks: [{url: "https://hooks.example/T0/B0/topsecret?token
 		"upstreams.registry.example.realms": "https://auth.example/token", "upstreams.registry.example.allow_hosts": "cdn.example:8443",
 		"replication.destinations[0].url": "https://b.example/reg", "replication.destinations[0].credential": "robot", "replication.give_up_after": "48h0m0s",
 		"storage.keep_free": "20GiB", "retain.untagged_cached": "never", "retain.grace": "2h0m0s", "events.log": "-", "events.webhooks[0].url": "https://hooks.example",
-		"events.webhooks[0].types": "ECR Image Action", "log.level": "debug", "registry.host": "none",
+		"events.webhooks[0].types": "ECR Image Action", "log.level": "debug",
 	} {
 		b.shows(200, "<code>"+html.EscapeString(key)+"</code></th><td class=\"name\"><code>"+html.EscapeString(value)+"</code></td>")
 	}
+	b.shows(200, `<code>registry.host</code></th><td class="name"><span class="none">not set</span></td>`)
 	b.lacks("hunter2", "topsecret", "robotuser")
 }

@@ -92,6 +92,9 @@ func (v *visit) deleteKeyPage() error {
 	if err != nil {
 		return err
 	}
+	if err := v.onUser(name).refusal("iam:DeleteAccessKey"); err != nil {
+		return err
+	}
 	for _, k := range keys {
 		if k.ID == v.query("key") && name != "" {
 			return v.ask(v.deleteKeyQuestion(name, k.ID))

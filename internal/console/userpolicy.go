@@ -35,6 +35,9 @@ func (v *visit) userPolicyPage() error {
 		if _, err := v.Admin.User(v.ctx(), v.caller(), p.Name); err != nil {
 			return err
 		}
+		if err := p.refusal("iam:PutUserPolicy"); err != nil {
+			return err
+		}
 		p.Document = `{
   "Version": "2012-10-17",
   "Statement": [
@@ -86,6 +89,9 @@ func (v *visit) deleteUserPolicyQuestion(name, policy string) question {
 func (v *visit) deleteUserPolicyPage() error {
 	name, policy := v.query("name"), v.query("policy")
 	if _, err := v.Admin.UserPolicy(v.ctx(), v.caller(), name, policy); err != nil {
+		return err
+	}
+	if err := v.onUser(name).refusal("iam:DeleteUserPolicy"); err != nil {
 		return err
 	}
 	return v.ask(v.deleteUserPolicyQuestion(name, policy))

@@ -51,7 +51,10 @@ func (v *visit) onUser(name string) onUser {
 }
 
 // May says whether it is one of iam's actions.
-func (u onUser) May(action string) bool { return u.caller.Allowed(action, u.arn) == nil }
+func (u onUser) May(action string) bool { return u.refusal(action) == nil }
+
+// refusal is nil if it is one of iam's actions.
+func (u onUser) refusal(action string) error { return u.caller.Allowed(action, u.arn) }
 
 // usersAtOnce is how many users a page has.
 const usersAtOnce = 50
@@ -255,10 +258,14 @@ func (v *visit) deleteUserQuestion(name string) question {
 }
 
 func (v *visit) deleteUserPage() error {
-	if _, err := v.Admin.User(v.ctx(), v.caller(), v.query("name")); err != nil {
+	name := v.query("name")
+	if _, err := v.Admin.User(v.ctx(), v.caller(), name); err != nil {
 		return err
 	}
-	return v.ask(v.deleteUserQuestion(v.query("name")))
+	if err := v.onUser(name).refusal("iam:DeleteUser"); err != nil {
+		return err
+	}
+	return v.ask(v.deleteUserQuestion(name))
 }
 
 func (v *visit) deleteUser() error {

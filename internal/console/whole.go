@@ -81,6 +81,9 @@ func (v *visit) deleteRegistryPolicyPage() error {
 	if _, err := v.Registry.RegistryPolicy(v.ctx(), v.caller()); err != nil {
 		return err
 	}
+	if err := v.Admin.May(v.ctx(), v.caller(), iam.DeleteRegistryPolicy); err != nil {
+		return err
+	}
 	return v.ask(v.deleteRegistryPolicyQuestion())
 }
 

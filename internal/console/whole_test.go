@@ -39,6 +39,8 @@ func TestRegistryPolicy(t *testing.T) {
 	looker.get("/console/registry-policy")
 	looker.shows(200, html.EscapeString(good))
 	looker.lacks("<textarea", "/console/registry-policy/delete")
+	looker.get("/console/registry-policy/delete")
+	looker.shows(403, "is not authorized to perform: ecr:DeleteRegistryPolicy")
 	mallory := signedIn(t, s, newUser(t, s, "mallory", ""))
 	mallory.lacks("/console/registry-policy")
 	mallory.get("/console/registry-policy")
