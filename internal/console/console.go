@@ -80,7 +80,7 @@ func (c *console) routes() {
 	c.open("POST /console/sign-out", (*visit).signOut)
 	c.open("POST /console/preferences", (*visit).setPreferences)
 	c.open("GET /console/static/{file}", (*visit).serveStatic)
-	c.page("GET /console/{$}", (*visit).overview)
+	c.overviewRoutes()
 	c.repositoryRoutes()
 	c.ruleRoutes()
 	c.secretRoutes()

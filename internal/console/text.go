@@ -149,10 +149,12 @@ func (f Format) ago(t time.Time) string {
 	}
 	n, past, coming := 0, "", ""
 	switch {
-	case d < time.Minute && !future:
+	case d < time.Minute && !future, d < 2*time.Second: // somebody looked at the clock before
 		return f.T("just now")
+	case d < time.Hour && future:
+		n, coming = int((d+time.Minute-1)/time.Minute), "in %d min"
 	case d < time.Hour:
-		n, past, coming = int(d/time.Minute), "%d min ago", "in %d min"
+		n, past = int(d/time.Minute), "%d min ago"
 	case d < 48*time.Hour:
 		n, past, coming = int(d/time.Hour), "%d h ago", "in %d h"
 	case d < 60*24*time.Hour:

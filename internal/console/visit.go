@@ -156,6 +156,13 @@ func (v *visit) show(status int, template string, p *Page) error {
 	return err
 }
 
+// About is the page for a part of it that is about less.
+func (p *Page) About(data any) *Page {
+	q := *p
+	q.Data = data
+	return &q
+}
+
 // T is a text of the console in the visitor's language.
 func (v *visit) T(text string, args ...any) string { return v.texts.in(v.lang, text, args...) }
 
