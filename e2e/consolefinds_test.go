@@ -28,7 +28,7 @@ func TestConsoleFinds(t *testing.T) {
 		{"table", accessScript, good + `<table><tr><td>x</td></tr></table>`, "a table has no th"},
 		{"link without text", accessScript, good + `<a href="/x"><svg aria-hidden="true"></svg></a>`, "a link or button has no text"},
 		{"order of its own", accessScript, good + `<button tabindex="3">x</button>`, "an order of its own"},
-		{"scrolls", accessScript, good + `<div style="overflow:auto;width:50px">` + strings.Repeat("x", 300) + `</div>`, "what scrolls is not reached"},
+		{"scrolls", wideScript, `<div style="overflow:auto;width:50px">` + strings.Repeat("x", 300) + `</div>`, "what scrolls is not reached"},
 		{"describes nothing", accessScript, good + `<p aria-describedby="gone">x</p>`, "aria-describedby names what is not there"},
 		{"list", accessScript, good + `<ul><a href="/x">x</a></ul>`, "a list has what is no item"},
 		{"contrast", contrastScript, `<p style="color:#767676">well</p><p style="color:#777">badly</p>`, `4.48 to 1: <p.> "badly"`},
@@ -39,7 +39,7 @@ func TestConsoleFinds(t *testing.T) {
 		{"focus", focusScript, `<a href="/x" style="outline:none">x</a><button>y</button>`, "shows nothing when it has the focus: <a /x>"},
 		{"invisible", focusScript, `<button style="position:absolute;width:0;padding:0;border:0;overflow:hidden">y</button>`, "is not to be seen when it has the focus"},
 		{"wide", wideScript, `<p style="width:500px">x</p>`, "the page is "},
-		{"wide and held", wideScript, `<div style="overflow:auto"><p style="width:500px">x</p></div>`, ""},
+		{"wide and held", wideScript, `<div style="overflow:auto" tabindex="0"><p style="width:500px">x</p></div>`, ""},
 		{"words", wordsScript, `<p lang="en">not this</p><code>nor this</code>`, ""},
 		{"words heard", wordsScript, `<button aria-label="this"></button>`, "this"},
 	} {

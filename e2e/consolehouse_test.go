@@ -67,6 +67,9 @@ timeouts: {check: 1s}
 // hostile is what people would run in another's browser, if a page let them.
 const hostile = `"><script>alert(1)</script><img src=x onerror=alert(1)>`
 
+// written is what people wrote in English, and read in every language.
+var written = []string{"What the teams pull from Quay", "Repositories of the teams", "Reads packages of the corp organisation", "candidates go after two weeks"}
+
 func newHouse(t *testing.T) *house {
 	t.Helper()
 	h := &house{up: upstreamtest.New(upstreamtest.Options{}), long: "team/" + strings.Repeat("averylongname", 14) + "/" + strings.Repeat("part-", 12) + "end"}

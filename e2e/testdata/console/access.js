@@ -70,12 +70,5 @@
 
   // 2.4.3
   for (const e of all("[tabindex]")) if (e.tabIndex > 0) say("an order of its own for the keyboard", e);
-  // What scrolls is reached by the keyboard: by itself, or by what is in it (2.1.1).
-  for (const e of all("main *")) {
-    const style = getComputedStyle(e);
-    if (!shown(e) || !/auto|scroll/.test(style.overflowX + style.overflowY)) continue;
-    if (e.scrollWidth <= e.clientWidth + 1 && e.scrollHeight <= e.clientHeight + 1) continue;
-    if (e.tabIndex < 0 && !e.querySelector("a[href], button, input, select, textarea, [tabindex]")) say("what scrolls is not reached by the keyboard", e);
-  }
   return wrong;
 })();
