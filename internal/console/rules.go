@@ -51,7 +51,7 @@ func kindName(k rule.Kind) string {
 	case rule.Quay:
 		return "Quay"
 	case rule.K8s:
-		return "Kubernetes (registry.k8s.io)"
+		return "Kubernetes"
 	case rule.DockerHub:
 		return "Docker Hub"
 	case rule.GitHub:

@@ -175,7 +175,7 @@ func (f Format) Span(d time.Duration) string {
 		return f.T("%d s", int(d/time.Second))
 	case d < time.Hour:
 		return f.T("%d min", int(d/time.Minute))
-	case d%(24*time.Hour) == 0:
+	case d%(24*time.Hour) == 0 && d > 24*time.Hour:
 		return f.T("%d days", int(d/(24*time.Hour)))
 	}
 	return f.T("%d h", int(d/time.Hour))

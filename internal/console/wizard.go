@@ -2,6 +2,7 @@ package console
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -219,7 +220,11 @@ func (v *visit) showStep(w wizard, cause error, form credentialForm) error {
 	data := onWizard{wizard: w, KindName: kindName(w.Kind), Form: form, Steps: []wizardStep{
 		{stepUpstream, "Upstream"}, {stepCredential, "Credential"}, {stepNamespace, "Namespace"}, {stepReview, "Review and create"},
 	}}
-	for _, k := range v.Admin.UpstreamKinds() {
+	kinds := v.Admin.UpstreamKinds()
+	// Those that need nothing typed come first.
+	typed := func(k admin.UpstreamKind) bool { return k.Host == "" }
+	kinds = append(slices.DeleteFunc(slices.Clone(kinds), typed), slices.DeleteFunc(kinds, func(k admin.UpstreamKind) bool { return !typed(k) })...)
+	for _, k := range kinds {
 		c := kindChoice{UpstreamKind: k, Name: kindName(k.Kind), Hint: hostHint(k.Kind)}
 		if k.Kind == w.Kind && k.Host == "" {
 			c.Typed = w.Host

@@ -2,7 +2,8 @@
 // What pages do by themselves, each where a page has the attribute. Without this file
 // every form and link works as it stands.
 for (const e of document.querySelectorAll("[data-noscript]")) e.hidden = true;
-for (const e of document.querySelectorAll("[data-copy]")) e.hidden = false;
+const showCopy = (part) => { for (const e of part.querySelectorAll("[data-copy]")) e.hidden = false; };
+showCopy(document);
 
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
@@ -51,6 +52,7 @@ for (const form of document.querySelectorAll("form[data-search]")) {
     const found = new DOMParser().parseFromString(text, "text/html").getElementById(form.dataset.search);
     const here = document.getElementById(form.dataset.search);
     if (found && here) {
+      showCopy(found);
       here.replaceWith(found);
       history.replaceState(null, "", url);
     }
