@@ -2,7 +2,7 @@ package console
 
 import (
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -194,7 +194,7 @@ func pagerOf(path, after, next string) (p pager) {
 		p.First = path
 	}
 	if next != "" {
-		p.Following = withQuery(path, "after", next)
+		p.Following = address(path, "after", next)
 	}
 	return p
 }
@@ -239,6 +239,7 @@ type egressRow struct {
 type onRule struct {
 	shownRule
 	Example    example
+	Upstream   *upstreamView // how things stand with it; nil: nobody asks it
 	Egress     []egressRow
 	Incomplete string // why Egress does not have everything
 	Repository string // of the form that checks a tag: below the prefix
@@ -255,8 +256,18 @@ func (v *visit) showRule(prefix string, cause error, repository, tag string) err
 		return err
 	}
 	data := onRule{shownRule: r, Example: exampleOf(r.Rule, v.host()), Repository: repository, Tag: tag}
+	states, err := v.Admin.UpstreamStates(v.ctx(), v.caller())
+	if err != nil && !withheld(err) {
+		return err
+	}
+	for _, u := range states {
+		if slices.Contains(u.Rules, r.Prefix) {
+			view, _ := v.upstreamView(u)
+			data.Upstream = &view
+		}
+	}
 	upstreams, err := v.Admin.UpstreamHosts(v.ctx(), v.caller(), []string{r.Prefix})
-	if err != nil && errs.CodeOf(err) != errs.Unsupported {
+	if err != nil && !withheld(err) {
 		return err
 	}
 	for _, u := range upstreams {
@@ -389,19 +400,4 @@ func (v *visit) deleteRulePage() error {
 		q.Text = append(q.Text, v.T("The secret %s stays.", r.Login.Secret))
 	}
 	return v.ask(q)
-}
-
-// withQuery makes the address of a page from pairs of names and values; those without a value
-// are left out.
-func withQuery(path string, pairs ...string) string {
-	q := url.Values{}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			q.Set(pairs[i], pairs[i+1])
-		}
-	}
-	if len(q) == 0 {
-		return path
-	}
-	return path + "?" + q.Encode()
 }

@@ -40,7 +40,7 @@ func TestRulePages(t *testing.T) {
 	b.get("/console/rules")
 	b.shows(200, `<a href="/console/rule/up">up</a>`, site.Host, "6 h", "configuration", `<td class="number">1</td>`, "0.0%")
 	b.get("/console/rule/up")
-	b.shows(200, "<h1>up</h1>", "managed by configuration", "<code>v*</code>", "from a platform&#39;s manifest on", "not since the start", site.Host, "docker pull "+s.Addr+"/up/team/app:1.0")
+	b.shows(200, "<h1>up</h1>", "managed by configuration", "<code>v*</code>", "from a platform&#39;s manifest on", "not since the start", site.Host, "docker pull "+s.Addr+"/up/team/app:1.0", "reachable")
 	b.lacks("/console/rules/edit", "/console/rules/delete")
 	b.submit("verify", nil)
 	b.shows(200, "The upstream was asked", "valid")
@@ -85,8 +85,20 @@ func TestRulePages(t *testing.T) {
 	b.get("/console/rule/up")
 	b.shows(200, "Held only: the upstream is never asked.")
 	b.lacks("Ask the upstream now")
+	b.shows(200, "never asked: held only")
 	b.submit("verify", nil)
 	b.shows(200, "no answer", "held_only is set")
+
+	gone := site
+	gone.URL = "http://127.0.0.1:1"
+	s.Restart(weirtest.Settings(gone, "", ""))
+	b = signedIn(t, s, s.Key)
+	b.get("/console/rule/up")
+	b.shows(200, "not asked yet")
+	resp := s.Do("GET", "/v2/up/app/manifests/other", nil)
+	resp.Body.Close()
+	b.get("/console/rule/up")
+	b.shows(200, "failed once", "connection refused")
 }
 
 // TestChangeRule: another credential for a rule is verified; deleting it leaves what it

@@ -32,7 +32,7 @@ func (c *console) secretRoutes() {
 
 // secretAt is the address of a secret's page. Its name is no part of a path, since it may
 // have slashes and dots anywhere.
-func secretAt(name string) string { return withQuery(secretPath, "name", name) }
+func secretAt(name string) string { return address(secretPath, "name", name) }
 
 // secretChoice is the secrets that a rule may have, to choose from.
 type secretChoice struct {

@@ -59,7 +59,7 @@ func wizardOf(get func(string) string) wizard {
 
 // At is the address of a step with all that is known.
 func (w wizard) At(step int) string {
-	return withQuery(rulesPath+"/new", "at", strconv.Itoa(step), "kind", string(w.Kind), "host", w.Host, "secret", w.Secret, "role", w.Role, "prefix", w.Prefix, "upper", w.Upper)
+	return address(rulesPath+"/new", "at", strconv.Itoa(step), "kind", string(w.Kind), "host", w.Host, "secret", w.Secret, "role", w.Role, "prefix", w.Prefix, "upper", w.Upper)
 }
 
 // Public says that there is nothing to log in for.
