@@ -51,6 +51,8 @@ type Options struct {
 
 	// Destinations are the registries of the configuration that images may be copied to.
 	Destinations []rule.Destination
+	// Copies tells of these, and of others that something waits for; nil: nobody copies.
+	Copies func(context.Context) ([]Destination, error)
 
 	// Mirrors are the host names of the configuration under which the registry stands
 	// in for upstreams, and what each stands in for.

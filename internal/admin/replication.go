@@ -60,12 +60,17 @@ func checkReplication(rules rule.Replication) error {
 	return nil
 }
 
-// Destination is a registry that images are copied to, and what waits for it.
+// Destination is a registry that images are copied to, and how it stands with the copies.
 type Destination struct {
 	rule.Destination
 	Known   bool  // the configuration has its address; what has not fails in the end
 	Waiting int64 // copies
 	Oldest  time.Time
+
+	// How the last copy failed that was tried since the start, a word as in the status of
+	// its image, and when; "": it did not.
+	Failure  string
+	FailedAt time.Time
 }
 
 // Destinations returns those of the configuration, in its order, and others that something
@@ -74,21 +79,12 @@ func (a *Admin) Destinations(ctx context.Context, c iam.Caller) ([]Destination, 
 	if err := a.may(ctx, c, "ecr:DescribeRegistry"); err != nil {
 		return nil, err
 	}
-	queues, err := a.o.DB.ReplicationQueues(ctx)
-	if err != nil {
-		return nil, err
+	if a.o.Copies != nil {
+		return a.o.Copies(ctx)
 	}
 	var all []Destination
 	for _, d := range a.o.Destinations {
 		all = append(all, Destination{Destination: d, Known: true})
-	}
-	for _, q := range queues {
-		i := slices.IndexFunc(all, func(d Destination) bool { return d.Destination == q.To })
-		if i < 0 {
-			i = len(all)
-			all = append(all, Destination{Destination: q.To})
-		}
-		all[i].Waiting, all[i].Oldest = q.Length, q.Oldest
 	}
 	return all, nil
 }

@@ -1,18 +1,13 @@
 package admin_test
 
 import (
-	"fmt"
+	"context"
 	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/opencontainers/go-digest"
 
 	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/errs"
-	"github.com/weir-registry/weir/internal/meta"
-	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -76,22 +71,18 @@ func TestPutReplication(t *testing.T) {
 	}
 }
 
-// TestDestinations: what waits for a destination is told, also where the configuration has
-// it no more.
+// TestDestinations: what is told is what whoever copies says, or the configuration alone.
 func TestDestinations(t *testing.T) {
-	b, c := rule.Destination{Region: "bb", RegistryID: "222222222222"}, rule.Destination{Region: "cc", RegistryID: "333333333333"}
+	b := rule.Destination{Region: "bb", RegistryID: "222222222222"}
 	h := newHouse(t, func(o *admin.Options) { o.Destinations = []rule.Destination{b} })
-	check(t, h.db.PutReplication(t.Context(), rule.Replication{{Destinations: []rule.Destination{b, c}}}))
-	check(t, h.db.CreateRepository(t.Context(), meta.Repository{Name: "team/app", Created: h.now}))
-	for i := range 3 {
-		raw := []byte(fmt.Sprintf(`{"schemaVersion":2,"manifests":[],"annotations":{"n":"%d"}}`, i))
-		m := &oci.Manifest{Raw: raw, Descriptor: oci.Descriptor{MediaType: oci.MediaTypeIndex, Digest: digest.FromBytes(raw), Size: int64(len(raw))}}
-		check(t, h.db.PutImage(t.Context(), meta.Push{Repository: "team/app", Manifest: m, At: h.now.Add(time.Duration(i) * time.Minute)}))
-	}
 	got, err := h.Destinations(t.Context(), root)
 	check(t, err)
-	diff(t, "destinations", []admin.Destination{
-		{Destination: b, Known: true, Waiting: 3, Oldest: h.now},
-		{Destination: c, Waiting: 3, Oldest: h.now},
-	}, got)
+	diff(t, "nobody copies", []admin.Destination{{Destination: b, Known: true}}, got)
+	want := []admin.Destination{{Destination: b, Known: true, Waiting: 3, Oldest: h.now, Failure: "DestinationTimeout", FailedAt: h.now}}
+	h.start(func(o *admin.Options) {
+		o.Copies = func(context.Context) ([]admin.Destination, error) { return want, nil }
+	})
+	got, err = h.Destinations(t.Context(), root)
+	check(t, err)
+	diff(t, "destinations", want, got)
 }

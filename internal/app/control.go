@@ -25,6 +25,7 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		SettingsChanged:   reg.SetSettings,
 
 		Destinations: w.destinations(),
+		Copies:       w.copies,
 
 		Validate: ups.check,
 		Egress:   ups.egress,

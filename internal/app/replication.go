@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/config"
 	"github.com/weir-registry/weir/internal/metrics"
 	"github.com/weir-registry/weir/internal/ociapi"
@@ -63,6 +64,16 @@ func (w *Weir) destinations() []rule.Destination {
 		all = append(all, d.Named())
 	}
 	return all
+}
+
+// copies is what the control plane tells of the destinations; it is asked once weir serves.
+func (w *Weir) copies(ctx context.Context) ([]admin.Destination, error) {
+	states, err := w.replicator.States(ctx)
+	all := make([]admin.Destination, len(states))
+	for i, s := range states {
+		all[i] = admin.Destination(s)
+	}
+	return all, err
 }
 
 // replicated is what metrics tell of the copies.

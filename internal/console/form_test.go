@@ -50,7 +50,7 @@ func (b *browser) submit(button string, change url.Values) {
 				continue
 			}
 			if name != "" {
-				values.Set(name, value)
+				values.Add(name, value)
 			}
 		}
 		if !pressed {
@@ -64,7 +64,8 @@ func (b *browser) submit(button string, change url.Values) {
 		}
 		a := attrs(form[1])
 		if a["method"] == "get" {
-			b.do(http.MethodGet, a["action"]+"?"+values.Encode(), nil)
+			action, _, _ := strings.Cut(a["action"], "#")
+			b.do(http.MethodGet, action+"?"+values.Encode(), nil)
 		} else {
 			b.do(http.MethodPost, a["action"], values)
 		}

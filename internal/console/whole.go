@@ -103,7 +103,31 @@ type replicationPage struct {
 
 type destination struct {
 	admin.Destination
-	Here bool // rules name it
+	Here bool   // rules name it
+	Why  string // a text about Failure
+}
+
+// copyFailure is a text for the word of a failure.
+func copyFailure(word string) string {
+	switch word {
+	case "DestinationUnreachable":
+		return "It cannot be reached."
+	case "DestinationTimeout":
+		return "It does not answer in time."
+	case "DestinationThrottled":
+		return "It limits how often it is asked."
+	case "DestinationAccessDenied":
+		return "It does not take the credential, or denies copies."
+	case "DestinationRepositoryNotFound":
+		return "It has not the repository, and makes none."
+	case "DestinationRefused":
+		return "It refused a copy."
+	case "ContentMissing":
+		return "A part of an image is not here any more."
+	case "ContentUnsupported":
+		return "It does not take images of this kind."
+	}
+	return "Something in weir is wrong."
 }
 
 // replicationRule is a rule as the form has it.
@@ -128,11 +152,11 @@ func (v *visit) replicationPage() (*replicationPage, error) {
 	p := &replicationPage{Was: fingerprint(rules)}
 	named := rules.Destinations()
 	for _, d := range known {
-		p.Destinations = append(p.Destinations, destination{d, slices.Contains(named, d.Destination)})
+		p.Destinations = append(p.Destinations, destination{d, slices.Contains(named, d.Destination), copyFailure(d.Failure)})
 	}
 	for _, d := range named {
 		if !slices.ContainsFunc(known, func(k admin.Destination) bool { return k.Destination == d }) {
-			p.Destinations = append(p.Destinations, destination{admin.Destination{Destination: d}, true})
+			p.Destinations = append(p.Destinations, destination{Destination: admin.Destination{Destination: d}, Here: true})
 		}
 	}
 	p.Rules = p.rows(rules)

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,7 +60,6 @@ func TestRegistryPolicy(t *testing.T) {
 }
 
 const twoDestinations = `registry: {id: "123456789012", region: site-a}
-credentials: {b: {username: AKIAB, password_file: secret}}
 replication:
   destinations:
     - {region: site-b, registry_id: "222222222222", url: "http://127.0.0.1:1"}
@@ -70,7 +70,7 @@ replication:
 var was = regexp.MustCompile(`name="was" value="([^"]*)"`)
 
 func TestReplicationPage(t *testing.T) {
-	s := weirtest.Start(t, strings.Replace(twoDestinations, "credentials: {b: {username: AKIAB, password_file: secret}}\n", "", 1))
+	s := weirtest.Start(t, twoDestinations)
 	b := signedIn(t, s, s.Key)
 	send := func(form url.Values) {
 		t.Helper()
@@ -171,4 +171,70 @@ func TestNoDestinations(t *testing.T) {
 	b.get("/console/replication")
 	b.shows(200, "The configuration has no destinations", "There are no replication rules.")
 	b.lacks("<textarea")
+}
+
+// TestCopyFails: why copies wait is told where the destination cannot be reached.
+func TestCopyFails(t *testing.T) {
+	s := weirtest.Start(t, twoDestinations)
+	b := signedIn(t, s, s.Key)
+	b.get("/console/replication")
+	b.submit("Save", url.Values{"to-1": {"site-b/222222222222"}})
+	api(t, s, ecr+"CreateRepository", map[string]string{"repositoryName": "team/app"}, nil)
+	pushHostile(t, s, "team/app", "v1")
+	for start := time.Now(); !strings.Contains(b.body, "It cannot be reached.") || !strings.Contains(b.body, `<td class="number">2</td>`); {
+		if time.Since(start) > time.Minute {
+			t.Fatalf("no failure is told\n%s", b.body)
+		}
+		b.get("/console/replication")
+	}
+	b.shows(200, "DestinationUnreachable")
+	b.lacks("team/app")
+}
+
+// TestFilledIn: the forms as browsers fill them in are taken.
+func TestFilledIn(t *testing.T) {
+	s := weirtest.Start(t, twoDestinations)
+	b := signedIn(t, s, s.Key)
+	b.get("/console/users/new")
+	b.submit("Create user", url.Values{"name": {"ann"}, "policy": {"AmazonEC2ContainerRegistryPullOnly"}})
+	b.shows(200, "The user was created.")
+	b.submit("Create access key", url.Values{"days": {"1"}})
+	b.shows(200, "The secret is shown this once")
+	b.get("/console/user/policy?name=ann")
+	b.submit("Save", url.Values{"policy": {"mine"}})
+	b.shows(200, "The policy was saved.", "mine")
+	b.get("/console/user/policy?name=ann&policy=mine")
+	b.submit("Save", nil)
+	b.shows(200, "The policy was saved.")
+	b.submit("Decide", url.Values{"repository": {"docker-hub/library/alpine"}})
+	b.shows(200, "statement 1 of policy AmazonEC2ContainerRegistryPullOnly allows it")
+
+	b.get("/console/templates/new")
+	b.submit("Create template", url.Values{"prefix": {"ROOT"}, "for": {"CREATE_ON_PUSH", "REPLICATION"}, "description": {"d"}, "mutability": {"IMMUTABLE_WITH_EXCLUSION"},
+		"exclusions": {"dev-*"}, "tag-key": {"a", "b"}, "tag-value": {"1", "2"}, "policy": {repositoryPolicy}, "lifecycle": {lifecyclePolicy}, "role": {"r"}})
+	b.shows(200, "The template was created.")
+	before := templates(t, s)
+	b.submit("Save", nil)
+	b.shows(200, "The template was saved.")
+	if diff := cmp.Diff(before, templates(t, s)); diff != "" {
+		t.Errorf("saved as it was (-want +got):\n%s", diff)
+	}
+	if one := before[0]; one.Description != "d" || len(one.ResourceTags) != 2 || len(one.AppliedFor) != 2 || one.CustomRoleArn != "r" || one.LifecyclePolicy == "" || one.RepositoryPolicy == "" {
+		t.Errorf("created: %+v", one)
+	}
+
+	b.get("/console/registry-policy")
+	b.submit("Save", url.Values{"document": {`{"Statement":{"Effect":"Deny","Principal":"*","Action":"ecr:PutImage","Resource":"*"}}`}})
+	b.shows(200, "The registry policy was saved.")
+	b.submit("Save", nil)
+	b.shows(200, "The registry policy was saved.")
+	b.get("/console/replication")
+	b.submit("Save", url.Values{"to-1": {"site-b/222222222222"}, "filters-1": {"team/"}})
+	b.submit("Save", url.Values{"to-2": {"site-c/333333333333"}})
+	b.shows(200, "The replication rules were saved.", "Rule 3")
+	b.get("/console/settings")
+	b.submit("Add exclusion", url.Values{"add": {"arn:aws:iam::123456789012:role/x"}})
+	b.shows(200, "change no pull times from now on")
+	b.submit(`Save<span class="hidden"> REGISTRY_POLICY_SCOPE</span>`, url.Values{"value": {"V1"}})
+	b.shows(200, "The setting was saved.", "<option selected>V1</option>")
 }

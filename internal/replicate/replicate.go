@@ -153,6 +153,7 @@ type destination struct {
 	Destination
 	wake                          chan struct{}
 	done, postponed, failed, sent atomic.Uint64
+	last                          atomic.Pointer[lastFailure] // nil: the last copy is there, or none was tried
 
 	mu      sync.Mutex
 	fails   int       // in a row, of the destination itself
@@ -330,6 +331,7 @@ func (r *Replicator) settle(ctx context.Context, d *destination, c meta.Copy, er
 		if errs.CodeOf(stored) == errs.Conflict {
 			return nil // who has the claim tells of the copy, or nobody wants it any more
 		}
+		d.last.Store(nil)
 		if err == nil && stored == nil {
 			d.done.Add(1)
 			r.o.Ended(Outcome{To: c.To, Repository: c.Repository, There: d.name(c.Repository), Tag: c.Tag(), Digest: c.Digest})
@@ -351,6 +353,7 @@ func (r *Replicator) settle(ctx context.Context, d *destination, c meta.Copy, er
 		due = time.Now().Add(pause(c.Attempts, copyPause))
 	}
 	word, reason := failure(err)
+	d.last.Store(&lastFailure{word, time.Now()})
 	r.o.Logger.Warn("copy failed; it is tried again", "repository", c.Repository, "name", c.Name, "digest", c.Digest, "destination", d.Host,
 		"attempt", c.Attempts, "failure", word, "again", due.Format(time.RFC3339), "error", err)
 	return r.o.DB.PostponeCopy(ctx, c, due, word, reason)
@@ -424,7 +427,7 @@ func (r *Replicator) Stats(ctx context.Context) ([]Stats, error) {
 		s.Failed += d.failed.Load()
 		s.Bytes += d.sent.Load()
 	}
-	queues, err := r.queues.get(func() ([]meta.ReplicationQueue, error) { return r.o.DB.ReplicationQueues(ctx) })
+	queues, err := r.waiting(ctx)
 	for _, q := range queues {
 		s := of(hosts[q.To])
 		s.Waiting += q.Length
