@@ -151,7 +151,8 @@ type tagsTab struct {
 	Tags      []tagRow
 	First     string
 	Following string
-	More      bool // what was looked at so far has few of those that are asked for
+	More      bool   // what was looked at so far has few of those that are asked for
+	Begin     string // address of the tags that begin with the part, which the look has not come to
 }
 
 // tagRow is a tag, with what is said of it.
@@ -174,6 +175,9 @@ func (v *visit) tagsTab(p *repositoryPage) (any, error) {
 	if q.After != "" {
 		t.First = address(p.Path, "tab", "images", "q", q.Part)
 	}
+	if before := before(q.Part); t.More && page.Next < before {
+		t.Begin = address(p.Path, "tab", "images", "q", q.Part, "after", before)
+	}
 	if page.Next != "" {
 		t.Following = address(p.Path, "tab", "images", "q", q.Part, "after", page.Next)
 	}
@@ -190,6 +194,16 @@ func (v *visit) tagsTab(p *repositoryPage) (any, error) {
 		t.Tags = append(t.Tags, row)
 	}
 	return t, nil
+}
+
+// before is text that stands before every tag which begins with part, and behind every other
+// that stands before those; "" for no part.
+func before(part string) string {
+	if part == "" || part[len(part)-1] <= ' ' || part[len(part)-1] > '~' {
+		return ""
+	}
+	n := len(part) - 1
+	return part[:n] + string(rune(part[n]-1)) + "~"
 }
 
 // untaggedTab is a page of images without a tag.

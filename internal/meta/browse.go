@@ -38,17 +38,24 @@ type RepositoryQuery struct {
 	Kind  string // Cached or Own; "": either
 	After string // name
 	Limit int
+
+	// From and To leave out those that have neither a policy nor a name between them, or
+	// that is one of them. "" for To: none is left out.
+	From, To string
 }
 
 // BrowseRepositories returns up to q.Limit of the repositories that q asks for, in the
 // order of their names' bytes. It looks at names, not at images. Errors: errs.ParamInvalid.
 func (db *DB) BrowseRepositories(ctx context.Context, q RepositoryQuery) ([]RepositoryRow, error) {
-	for _, s := range []string{q.Part, q.Kind, q.After} {
+	for _, s := range []string{q.Part, q.Kind, q.After, q.From, q.To} {
 		if err := checkText(s); err != nil {
 			return nil, err
 		}
 	}
-	args := []any{q.After, int64(max(q.Limit, 0)), strings.ToLower(q.Part), q.Kind}
+	if q.To == "" {
+		q.From, q.To = "", behind
+	}
+	args := []any{q.After, int64(max(q.Limit, 0)), strings.ToLower(q.Part), q.Kind, q.From, q.To}
 	rows, err := list(ctx, db.get(), browseRepositories, args, func(rows *sql.Rows) (r RepositoryRow, err error) {
 		var pulled int64
 		r.Repository, err = scanRepositoryBefore(rows, &r.Images, &r.Bytes, &pulled)

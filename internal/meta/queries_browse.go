@@ -32,6 +32,7 @@ var browseTexts = map[query]string{
 			images, image_bytes, pulled_at
 		FROM repositories WHERE name > $1 AND ` + fmt.Sprintf(hasPart, "name", 3) + `
 			AND (CAST($4 AS TEXT) = '' OR kind = CAST($4 AS TEXT))
+			AND (name >= $5 AND name <= $6 OR length(policy) > 0)
 		ORDER BY name LIMIT $2`,
 	getTotals: `SELECT images, image_bytes, pulled_at FROM repositories WHERE name = $1`,
 

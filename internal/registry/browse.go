@@ -103,6 +103,9 @@ func (r *Registry) seen(ctx context.Context, c iam.Caller, q RepositoryQuery) (r
 	if none != nil && (errs.CodeOf(none) != errs.Denied || c.Anonymous) {
 		return nil, false, none
 	}
+	if all.Policy == nil && !c.Root {
+		q.From, q.To = allowedNames(c, describeRepositories)
+	}
 	limit := q.Limit
 	q.Limit = min(catalogStep, max(limit+1, 100)) // a page of few that all are seen is one read of few
 	for {
@@ -159,20 +162,56 @@ func (r *Registry) May(ctx context.Context, c iam.Caller, repo string, actions [
 
 // mayAnywhere says whether a policy of the caller's allows an action on something.
 func mayAnywhere(c iam.Caller, action string) bool {
-	action = strings.ToLower(action)
-	names := func(pattern string) bool { return iam.Match(strings.ToLower(pattern), action) }
 	for _, p := range c.Policies {
 		for _, s := range p.Statements {
-			about := slices.ContainsFunc(s.Actions, names)
-			if len(s.NotActions) > 0 {
-				about = !slices.ContainsFunc(s.NotActions, names)
-			}
-			if about && !s.Deny {
+			if !s.Deny && about(s, action) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// allowedNames returns between which names all repositories are for which the caller's own
+// policies may allow an action: so that one who may see few of very many need not
+// be decided on for each. It says too much rather than too little.
+func allowedNames(c iam.Caller, action string) (from, to string) {
+	from, to = "~", "!" // none
+	for _, p := range c.Policies {
+		for _, s := range p.Statements {
+			if s.Deny || !about(s, action) {
+				continue
+			}
+			if len(s.NotResources) > 0 {
+				return "", ""
+			}
+			for _, pattern := range s.Resources {
+				// No name has a colon, so what is behind this is of the name alone.
+				_, name, ok := strings.Cut(pattern, ":repository/")
+				if i := strings.IndexAny(name, "*?"); i >= 0 {
+					name = name[:i]
+				}
+				if i := strings.Index(name, "/l"); i >= 0 { // a name without library/ is decided on by that with it
+					name = name[:i]
+				}
+				if !ok || name == "" {
+					return "", ""
+				}
+				from, to = min(from, name), max(to, name+"~")
+			}
+		}
+	}
+	return from, to
+}
+
+// about says whether a statement is about an action.
+func about(s iam.Statement, action string) bool {
+	action = strings.ToLower(action)
+	names := func(pattern string) bool { return iam.Match(strings.ToLower(pattern), action) }
+	if len(s.NotActions) > 0 {
+		return !slices.ContainsFunc(s.NotActions, names)
+	}
+	return slices.ContainsFunc(s.Actions, names)
 }
 
 // What a tag is.

@@ -307,3 +307,64 @@ func TestTreeIsBounded(t *testing.T) {
 		t.Errorf("%d parts, more %t, %v", len(tree.Parts), tree.More, err)
 	}
 }
+
+// TestBrowseNarrowly: that a caller's policies name few repositories leaves out none that
+// another policy, or another of its names, lets the caller see.
+func TestBrowseNarrowly(t *testing.T) {
+	ctx := t.Context()
+	db := newDB(t)
+	rules, problems := rule.NewSet([]rule.Rule{{Prefix: "docker-hub", Kind: rule.DockerHub, Upstream: "registry-1.docker.io"}})
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	reg := registry.New(registry.Options{ID: "123456789012", Region: "local", Rules: rules, DB: db})
+	all := []string{"a/app", "docker-hub/library/nginx", "docker-hub/nginx", "docker-hub/zoo", "m/app", "m/application", "m/lib/x", "team/app", "z/app"}
+	for _, name := range all {
+		row := meta.Repository{Name: name, Kind: meta.Cached}
+		if name == "z/app" {
+			row.Policy = []byte(letAnn)
+		}
+		if err := db.CreateRepository(ctx, row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with := func(s ...iam.Statement) iam.Caller {
+		c := user("ann")
+		c.Policies = []iam.Policy{{Statements: s}}
+		return c
+	}
+	describe := []string{"ecr:Describe*"}
+	for name, c := range map[string]iam.Caller{
+		"none":            user("ann"),
+		"bob has none":    user("bob"),
+		"one":             with(iam.Statement{Actions: describe, Resources: []string{arn + "m/app"}}),
+		"a pattern":       with(iam.Statement{Actions: describe, Resources: []string{"arn:aws:ecr:*:*:repository/m/app*"}}),
+		"two":             with(iam.Statement{Actions: describe, Resources: []string{arn + "team/*", arn + "a/a??"}}),
+		"another ARN":     with(iam.Statement{Actions: describe, Resources: []string{"arn:aws:ecr:elsewhere:123456789012:repository/m/*"}}),
+		"in the middle":   with(iam.Statement{Actions: describe, Resources: []string{"arn:*app"}}),
+		"library":         with(iam.Statement{Actions: describe, Resources: []string{arn + "docker-hub/library/*"}}),
+		"a part of it":    with(iam.Statement{Actions: describe, Resources: []string{arn + "docker-hub/li*"}}),
+		"all but one":     with(iam.Statement{Actions: describe, NotResources: []string{arn + "m/app"}}),
+		"other actions":   with(iam.Statement{NotActions: []string{"ecr:Put*"}, Resources: []string{arn + "team/*"}}, iam.Statement{Actions: []string{"ecr:Put*"}, Resources: []string{"*"}}),
+		"with a deny":     with(iam.Statement{Actions: describe, Resources: []string{arn + "m/*"}}, iam.Statement{Deny: true, Actions: describe, Resources: []string{arn + "m/app"}}),
+		"everything":      full("ann"),
+		"of another kind": with(iam.Statement{Actions: describe, Resources: []string{"arn:aws:secretsmanager:local:123456789012:secret:x"}}),
+	} {
+		var want, got []string
+		for _, repo := range all {
+			if _, err := reg.Summary(ctx, c, repo); errs.CodeOf(err) != errs.Denied { // or it has no row under its other name
+				want = append(want, repo)
+			}
+		}
+		l, err := reg.Browse(ctx, c, registry.RepositoryQuery{Limit: 100})
+		if err != nil && errs.CodeOf(err) != errs.Denied {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, s := range l.Repositories {
+			got = append(got, s.Name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

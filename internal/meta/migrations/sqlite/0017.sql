@@ -16,3 +16,6 @@ UPDATE repositories SET
 			GROUP BY parent) own), 0),
 	pulled_at = COALESCE((SELECT MAX(m.pulled_at) FROM manifests m
 		WHERE m.repository = repositories.name AND m.pulled_at > m.stored_at), 0);
+
+-- The moves of all tags of a repository, newest first.
+CREATE INDEX tag_history_recent ON tag_history (repository, moved_at, tag, n);
