@@ -30,7 +30,8 @@ type picture struct {
 func (h *house) pictures() []picture {
 	return []picture{
 		{file: "overview", path: "/console/", themes: "dark"},
-		{file: "overview-japanese", path: "/console/", lang: "ja"},
+		{file: "overview-japanese", path: "/console/", lang: "ja", most: 900},
+		{file: "events", path: "/console/events", most: 640},
 		{file: "overview-narrow", path: "/console/", narrow: true},
 	}
 }
@@ -86,6 +87,8 @@ func (b *browser) picture(theme string, p picture) []byte {
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}),
 		chromedp.EmulateViewport(width, 500),
 		chromedp.Evaluate("document.activeElement.blur(); scrollTo(0, 0); Math.ceil(document.documentElement.scrollHeight)", &height),
+	)
+	b.run( // now the height is known
 		chromedp.EmulateViewport(width, min(height, most)),
 		chromedp.ActionFunc(func(ctx context.Context) (err error) {
 			png, err = page.CaptureScreenshot().WithOptimizeForSpeed(false).Do(ctx)

@@ -70,7 +70,7 @@ type Options struct {
 	Standing         func(*rule.Rule) rule.Standing                                 // how things stand with a rule's upstream; nil: UpstreamStates is refused
 	Traffic          func(context.Context) (*Traffic, error)                        // what was counted, the caller's own; nil: Traffic and RuleTraffic are refused
 	Events           func() []Event                                                 // the last ones, newest first; nil: Events is refused
-	Disk             func() (free, total, keep int64, err error)                    // in bytes; keep is what is to stay free; nil: Space is refused
+	Space            func() (Space, error)                                          // what is held, and the room that there is; nil: Space is refused
 	HeldOnly         bool                                                           // no upstream is asked, whatever the rules say
 	Strict           bool                                                           // only what ECR itself takes: its upstreams, its limits
 	Now              func() time.Time                                               // nil: time.Now
@@ -90,8 +90,6 @@ type Admin struct {
 	parsed      map[string]parsedPolicies // by principal
 	validations map[validated]Validation
 	credentials int // how often one has changed
-
-	held held
 }
 
 // New loads the rules, makes the declared ones what the configuration says, and calls
@@ -112,7 +110,7 @@ func New(ctx context.Context, o Options) (*Admin, error) {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	a := &Admin{o: o, turn: make(chan struct{}, 1), parsed: map[string]parsedPolicies{}, validations: map[validated]Validation{}, held: held{turn: make(chan struct{}, 1)}}
+	a := &Admin{o: o, turn: make(chan struct{}, 1), parsed: map[string]parsedPolicies{}, validations: map[validated]Validation{}}
 	if err := a.declare(ctx); err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ import (
 	"github.com/weir-registry/weir/internal/cert"
 	"github.com/weir-registry/weir/internal/config"
 	"github.com/weir-registry/weir/internal/console"
+	"github.com/weir-registry/weir/internal/held"
 	"github.com/weir-registry/weir/internal/meta"
 	"github.com/weir-registry/weir/internal/metrics"
 	"github.com/weir-registry/weir/internal/ociapi"
@@ -73,6 +74,7 @@ type Weir struct {
 	console    http.Handler
 	metrics    *metrics.Metrics
 	traffic    *traffic.Counter
+	held       *held.Counter
 	sweeper    *retain.Sweeper
 	lifecycle  *retain.Lifecycle
 	replicator *replicate.Replicator
@@ -135,6 +137,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 	w.closers = append(w.closers, w.db.Close)
 	w.traffic = traffic.Run(traffic.Options{Index: w.db, Logger: w.log})
 	w.closers = append(w.closers, func() error { w.traffic.Close(); return nil })
+	w.openHeld()
 	spools, err := blob.OpenSpools(blob.SpoolsOptions{FS: w.dir, Dir: "spool", BootID: bootID(), KeepFree: c.Storage.KeepFree.Of})
 	if err != nil {
 		return nil, w.inFolder(err)

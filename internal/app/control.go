@@ -31,7 +31,7 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		Egress:   ups.egress,
 		Traffic:  w.traffic.Report,
 		Events:   tell.last,
-		Disk:     w.space,
+		Space:    w.space,
 		Standing: func(r *rule.Rule) rule.Standing {
 			s := cache.Standing(r)
 			s.Quota = ups.registry(r).Quota()

@@ -7,6 +7,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/weir-registry/weir/internal/admin"
+	"github.com/weir-registry/weir/internal/held"
 	"github.com/weir-registry/weir/internal/httpx"
 	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/pullthrough"
@@ -57,8 +59,18 @@ func (b countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// space is how much room there is, and how much of it is to stay.
-func (w *Weir) space() (free, total, keep int64, err error) {
-	free, total, err = w.dir.Space()
-	return free, total, w.config.Storage.KeepFree.Of(total), err
+// openHeld starts to know what is held.
+func (w *Weir) openHeld() {
+	w.held = held.New(func(ctx context.Context) (blobs, bytes int64, err error) {
+		n, err := w.db.Held(ctx)
+		return n.Blobs, n.Bytes, err
+	}, w.log)
+	w.closers = append(w.closers, func() error { w.held.Close(); return nil })
+}
+
+// space is what is held, how much room there is, and how much of it is to stay.
+func (w *Weir) space() (admin.Space, error) {
+	free, total, err := w.dir.Space()
+	n := w.held.Held()
+	return admin.Space{Blobs: n.Blobs, Bytes: n.Bytes, Counted: n.At, Free: free, Total: total, Keep: w.config.Storage.KeepFree.Of(total)}, err
 }

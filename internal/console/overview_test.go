@@ -69,7 +69,8 @@ func TestOverview(t *testing.T) {
 	s := weirtest.Start(t, weirtest.Settings(site, "window: 0s", ""))
 	b := signedIn(t, s, s.Key)
 	b.says("Everything is well. No upstream was asked yet since weir started.", "not asked yet", "Nothing is on its way in.", "Nothing was pulled.",
-		"Nothing has happened since weir started.", "in 0 blobs")
+		"Nothing has happened since weir started.", "Free on the disk")
+	b.waits("/console/", "Held 0 B in 0 blobs")
 
 	up.Script(upstreamtest.Fault{Header: http.Header{"Ratelimit-Limit": {"100;w=21600"}, "Ratelimit-Remaining": {"76;w=21600"}}})
 	for range 2 {
@@ -122,6 +123,19 @@ func TestRefusedCredential(t *testing.T) {
 	b := signedIn(t, s, s.Key)
 	b.says(site.Host+" does not take weir's credential", "refuses the credential first just now", "with robot")
 	b.lacks("a wrong secret")
+}
+
+// TestFull: a disk without room is the first thing that is said, with what else is not well.
+func TestFull(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{})
+	site := up.Listen(t)
+	up.Script(upstreamtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"60"}}})
+	s := weirtest.Start(t, weirtest.Settings(site, "", `storage: {keep_free: "99%"}`))
+	b := signedIn(t, s, s.Key)
+	b.says("The disk is full: what is held is served, and what is new passes through without being kept.", "less is free: new blobs are not kept")
+	pullStatus(s, "up/app/manifests/v1")
+	b.get("/console/")
+	b.says("2 things are not well. The disk is full:", site.Host+" wants no more manifests")
 }
 
 // TestPulls: what is on its way in is shown with its repository, tag and clients, to who may

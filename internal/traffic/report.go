@@ -35,14 +35,14 @@ type Report struct {
 // RuleTraffic is the traffic of a rule's repositories in the times of a Report.
 type RuleTraffic struct{ Day, Month rule.Traffic }
 
-// kept is what the database had.
+// kept is what the database has, but for what others have added since at.
 type kept struct {
 	at          time.Time
 	hours, days []rule.TrafficRow
 }
 
 // Report returns what was counted up to now, here; by other processes on the same database
-// up to a minute or two ago.
+// up to some minutes ago.
 func (c *Counter) Report(ctx context.Context) (*Report, error) {
 	select {
 	case c.turn <- struct{}{}:
@@ -78,9 +78,9 @@ func (c *Counter) Report(ctx context.Context) (*Report, error) {
 	return r, nil
 }
 
-// kept returns what the database has, or had a moment ago. The caller has the turn.
+// kept returns what the database has. The caller has the turn.
 func (c *Counter) kept(ctx context.Context, now time.Time) (*kept, error) {
-	if k := c.known; k != nil && now.Sub(k.at) < every && now.Truncate(time.Hour).Equal(k.at.Truncate(time.Hour)) {
+	if k := c.known; k != nil && now.Sub(k.at) < readEvery {
 		return k, nil
 	}
 	k := &kept{at: now}

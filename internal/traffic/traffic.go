@@ -28,6 +28,8 @@ const (
 	Kept = 32 * 24 * time.Hour
 	// every is how often what was counted is written.
 	every = time.Minute
+	// readEvery is how often a Report reads the database, for what others added.
+	readEvery = 5 * time.Minute
 	// sweepEvery is how often hours that are too old are removed.
 	sweepEvery = time.Hour
 	// limit is how long the last write may take when weir ends.
@@ -197,7 +199,12 @@ func (c *Counter) flush(ctx context.Context) {
 	}
 	c.failing = false
 	clear(c.pending)
-	c.known = nil
+	if c.known != nil && c.began.Sub(c.known.at) > readEvery {
+		c.known = nil // nobody looks any more
+	}
+	if c.known != nil {
+		c.known.hours, c.known.days = append(c.known.hours, rows...), append(c.known.days, rows...)
+	}
 }
 
 // take moves what was counted to the hour in which counting it began. The caller has the

@@ -29,7 +29,15 @@ document.addEventListener("click", async (event) => {
 // data-live="URL": the element's content is what the URL sends.
 for (const e of document.querySelectorAll("[data-live]")) {
   const source = new EventSource(e.dataset.live);
-  source.onmessage = (message) => { e.innerHTML = message.data; };
+  source.onmessage = (message) => {
+    // What had the focus has it again, if it is still there; tables stay where they were scrolled to.
+    const stops = () => [...e.querySelectorAll("a, [tabindex]")];
+    const at = stops().indexOf(document.activeElement);
+    const scrolled = stops().map((x) => x.scrollLeft);
+    e.innerHTML = message.data;
+    stops().forEach((x, i) => { if (scrolled[i]) x.scrollLeft = scrolled[i]; });
+    if (at >= 0) stops()[at]?.focus({ preventScroll: true });
+  };
 }
 
 // form data-search="ID": as somebody types, the element ID is taken from the page that the
