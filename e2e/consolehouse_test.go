@@ -84,8 +84,11 @@ func newHouse(t *testing.T) *house {
 	})
 	h.cache(t)
 	away.shut()
-	h.pull(t, "partner/erp/batch:nightly", false) // fresh once, now its upstream is away
+	for i := range 3 { // more than once, by another tag each time: then it counts as failing
+		h.pull(t, fmt.Sprintf("partner/erp/other:%d", i), true)
+	}
 	h.pull(t, "limited/tools/scanner:latest", true)
+	h.api(t, "AmazonEC2ContainerRegistry_V20150921.PutReplicationConfiguration", json.RawMessage(`{"replicationConfiguration":{"rules":[{"destinations":[{"region":"eu-central-1","registryId":"123456789012"}],"repositoryFilters":[{"filter":"team/shop","filterType":"PREFIX_MATCH"}]}]}}`), nil)
 	h.push(t)
 	h.furnish(t)
 	return h
@@ -191,7 +194,8 @@ func (h *house) push(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		about = mutate.Annotations(mutate.Subject(about, subject).(v1.Image), map[string]string{"org.opencontainers.image.title": hostile}).(v1.Image)
+		about = mutate.Annotations(about, map[string]string{"org.opencontainers.image.title": hostile}).(v1.Image)
+		about = mutate.Subject(about, subject).(v1.Image)
 		d, err := about.Digest()
 		if err != nil {
 			t.Fatal(err)
@@ -238,7 +242,6 @@ func (h *house) furnish(t *testing.T) {
 	call(ecr+"SetRepositoryPolicy", `{"repositoryName":"team/shop","policyText":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"everybodyPulls\",\"Effect\":\"Allow\",\"Principal\":\"*\",\"Action\":[\"ecr:BatchGetImage\",\"ecr:GetDownloadUrlForLayer\"]}]}"}`)
 	call(ecr+"PutRegistryPolicy", `{"policyText":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"noNewRepositories\",\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"ecr:CreateRepository\",\"Resource\":\"arn:aws:ecr:us-east-1:123456789012:repository/quay/test/*\"}]}"}`)
 	call(ecr+"CreateRepositoryCreationTemplate", `{"prefix":"team","description":"Repositories of the teams","appliedFor":["CREATE_ON_PUSH"],"imageTagMutability":"IMMUTABLE","resourceTags":[{"Key":"kind","Value":"team"}]}`)
-	call(ecr+"PutReplicationConfiguration", `{"replicationConfiguration":{"rules":[{"destinations":[{"region":"eu-central-1","registryId":"123456789012"}],"repositoryFilters":[{"filter":"team/shop","filterType":"PREFIX_MATCH"}]}]}}`)
 	call(secrets+"CreateSecret", `{"Name":"ecr-pullthroughcache/ghcr","ClientRequestToken":"11111111-1111-1111-1111-111111111111","Description":"Reads packages of the corp organisation","SecretString":"{\"username\":\"corp-bot\",\"accessToken\":\"never-to-be-seen\"}"}`)
 	call(secrets+"CreateSecret", `{"Name":"ecr-pullthroughcache/old","ClientRequestToken":"22222222-2222-2222-2222-222222222222","SecretString":"{\"username\":\"x\",\"accessToken\":\"never-to-be-seen\"}"}`)
 	call(secrets+"DeleteSecret", `{"SecretId":"ecr-pullthroughcache/old","RecoveryWindowInDays":7}`)

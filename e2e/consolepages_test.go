@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -82,6 +83,7 @@ func (b *browser) sees() chromedp.Action {
 func (b *browser) crawl(visit func(path string)) []string {
 	b.t.Helper()
 	const most = 300
+	others := map[string]bool{}
 	seen, shapes, next := map[string]bool{"/console/": true}, map[string]int{}, []string{"/console/"}
 	for i := 0; i < len(next); i++ {
 		if i == most {
@@ -101,11 +103,33 @@ func (b *browser) crawl(visit func(path string)) []string {
 				seen[l] = true
 				shapes[shape(l)]++
 				next = append(next, l)
+			case !seen[l]:
+				others[l] = true
 			}
 		}
 	}
+	b.answers(slices.Sorted(maps.Keys(others)))
 	slices.Sort(next)
 	return next
+}
+
+// answers fails the test for each of some paths that is no page.
+func (b *browser) answers(paths []string) {
+	b.t.Helper()
+	text, err := json.Marshal(paths)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	const script = `(async (paths) => {
+		const wrong = [];
+		for (const p of paths) { const r = await fetch(p); if (r.status !== 200) wrong.push(r.status + " " + p); }
+		return wrong;
+	})`
+	var wrong []string
+	b.run(chromedp.Evaluate(script+"("+string(text)+")", &wrong, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	for _, w := range wrong {
+		b.t.Errorf("a link leads to what is no page: %s", w)
+	}
 }
 
 // perShape is how many pages of one shape are visited.

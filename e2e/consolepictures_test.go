@@ -1,9 +1,15 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,11 +34,37 @@ type picture struct {
 
 // pictures are looked at by root, unless they say otherwise.
 func (h *house) pictures() []picture {
+	quay, shop := "/console/repositories/quay/nginx/nginx", "/console/repositories/team/shop"
 	return []picture{
-		{file: "overview", path: "/console/", themes: "dark"},
+		{file: "overview", path: "/console/", themes: "dark", most: 2200},
 		{file: "overview-japanese", path: "/console/", lang: "ja", most: 900},
-		{file: "events", path: "/console/events", most: 640},
 		{file: "overview-narrow", path: "/console/", narrow: true},
+		{file: "events", path: "/console/events", most: 640},
+		{file: "repositories", path: "/console/repositories", themes: "dark"},
+		{file: "repositories-narrow", path: "/console/repositories", narrow: true},
+		{file: "repositories-none", path: "/console/repositories?q=nothing-is-called-so"},
+		{file: "repository", path: quay, themes: "dark"},
+		{file: "repository-narrow", path: quay, narrow: true},
+		{file: "repository-long-name", path: "/console/repositories/" + h.long},
+		{file: "repository-history", path: quay + "?tab=history"},
+		{file: "repository-lifecycle", path: shop + "?tab=lifecycle", does: func(b *browser) { b.press("Preview") }},
+		{file: "repository-permissions", path: shop + "?tab=permissions&user=ann"},
+		{file: "repository-commands", path: shop + "?tab=commands"},
+		{file: "repository-delete", path: shop + "?tab=delete"},
+		{file: "image", path: shop + "@" + h.own, most: 2400},
+		{file: "image-index", path: quay + "@" + h.index},
+		{file: "rules", path: "/console/rules", themes: "dark"},
+		{file: "rule", path: "/console/rule/quay"},
+		{file: "wizard-upstream", path: "/console/rules/new"},
+		{file: "secrets", path: "/console/secrets"},
+		{file: "users", path: "/console/users"},
+		{file: "user", path: "/console/user?name=ann"},
+		{file: "user-new-refused", path: "/console/users/new", does: func(b *browser) { b.fill("User name", "not a name"); b.press("Create user") }},
+		{file: "templates", path: "/console/templates"},
+		{file: "replication", path: "/console/replication"},
+		{file: "registry-policy", path: "/console/registry-policy"},
+		{file: "settings", path: "/console/settings", most: 1180},
+		{file: "missing", path: "/console/nothing"},
 	}
 }
 
@@ -81,23 +113,54 @@ func (b *browser) picture(theme string, p picture) []byte {
 	if most == 0 {
 		most = 1400
 	}
-	var height int64
-	var png []byte
+	var height float64
+	var shot []byte
 	b.run(
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}),
 		chromedp.EmulateViewport(width, 500),
-		chromedp.Evaluate("document.activeElement.blur(); scrollTo(0, 0); Math.ceil(document.documentElement.scrollHeight)", &height),
-	)
-	b.run( // now the height is known
-		chromedp.EmulateViewport(width, min(height, most)),
-		chromedp.ActionFunc(func(ctx context.Context) (err error) {
-			png, err = page.CaptureScreenshot().WithOptimizeForSpeed(false).Do(ctx)
-			return err
-		}),
-		chromedp.EmulateViewport(wideWindow, windowHeight),
-	)
-	if len(png) > maxPicture {
-		b.t.Errorf("%s has %d bytes, more than %d", p.file, len(png), maxPicture)
+		chromedp.Evaluate("document.activeElement.blur(); scrollTo(0, 0); document.documentElement.scrollHeight", &height))
+	b.run(chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		shot, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).
+			WithClip(&page.Viewport{Width: float64(width), Height: min(height, float64(most)), Scale: 1}).Do(ctx)
+		return err
+	}), b.sees())
+	shot, err := fewColors(shot)
+	if err != nil {
+		b.t.Fatal(err)
 	}
-	return png
+	if len(shot) > maxPicture {
+		b.t.Errorf("%s has %d bytes, more than %d", p.file, len(shot), maxPicture)
+	}
+	return shot
+}
+
+// fewColors is a PNG with the 256 colors that it has most of, and for others the nearest: a
+// third of the bytes, and nobody sees it.
+func fewColors(shot []byte) ([]byte, error) {
+	img, err := png.Decode(bytes.NewReader(shot))
+	if err != nil {
+		return nil, err
+	}
+	counts := map[color.Color]int{}
+	box := img.Bounds()
+	for y := range box.Dy() {
+		for x := range box.Dx() {
+			counts[img.At(x, y)]++
+		}
+	}
+	colors := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return counts[b] - counts[a] })
+	few := color.Palette(colors[:min(len(colors), 256)])
+	nearest := map[color.Color]uint8{}
+	for _, c := range colors {
+		nearest[c] = uint8(few.Index(c))
+	}
+	small := image.NewPaletted(box, few)
+	for y := range box.Dy() {
+		for x := range box.Dx() {
+			small.SetColorIndex(x, y, nearest[img.At(x, y)])
+		}
+	}
+	var b bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, small)
+	return b.Bytes(), err
 }

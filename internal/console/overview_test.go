@@ -93,7 +93,7 @@ func TestOverview(t *testing.T) {
 	up.Script(upstreamtest.Fault{Status: 503})
 	b = signedIn(t, s, s.Key)
 	b.waits("/console/", "failing first", func() { pullStatus(s, "up/app/manifests/v2") })
-	b.says(site.Host+" gives no good answer: what is held is served, and what is not held cannot be pulled.", "failing first just now", "503 Service Unavailable", "Not imported up/app :v")
+	b.says(site.Host+" gives no good answer: what is held is served, and what is not held cannot be pulled.", "failing first just now", "503 Service Unavailable", "Not imported up/app:v")
 	if n := strings.Count(b.body, "<main"); n != 1 {
 		t.Errorf("%d main", n)
 	}
@@ -241,7 +241,7 @@ func TestEvents(t *testing.T) {
 	}
 	b := signedIn(t, s, s.Key)
 	b.get("/console/events")
-	b.says("Not imported up/app :bad59", ":bad10", "Next page", "<script>alert(1)</script>")
+	b.says("Not imported up/app:bad59", ":bad10", "Next page", "<script>alert(1)</script>")
 	b.lacks("<script>alert", ":bad09")
 	next := regexp.MustCompile(`href="([^"]*after=[^"]*)"`).FindStringSubmatch(b.body)
 	if next == nil {
