@@ -24,6 +24,7 @@ type imagePage struct {
 	Reference  string // by which clients pull it
 
 	Tree        []treeRow
+	PartOf      []digest.Digest // indexes
 	Config      *registry.Config
 	ConfigWhy   string // a text: why the config is not shown
 	Labels      []label
@@ -92,7 +93,7 @@ func (v *visit) addTree(p *imagePage) error {
 		return err
 	}
 	p.Tree = treeRows(nil, tree, 0)
-	p.Tree[0].Link = false
+	p.Tree[0].Link, p.PartOf = false, tree.Of
 	return nil
 }
 

@@ -138,7 +138,7 @@ func TestRepositoryPage(t *testing.T) {
 	b.get("/console/repositories/up/team/app@" + string(first.Digest))
 	b.shows(200, "linux/amd64", string(first.Children[1].Digest), "not held", "An index has none", "Nothing about this image is known here.")
 	b.get(page + "@" + string(first.Children[0].Digest))
-	b.shows(200, "application/vnd.oci.image.layer.v1.tar", ">seed</th>", "weir has no scanner")
+	b.shows(200, "application/vnd.oci.image.layer.v1.tar", ">seed</th>", "weir has no scanner", "Part of</dt><dd><a href=\"/console/repositories/up/team/app@"+string(first.Digest))
 
 	b.get(page)
 	b.post(page, url.Values{"do": {"check"}, "tag": {"v1"}})

@@ -112,3 +112,16 @@ func (db *DB) Members(ctx context.Context, repo string, d digest.Digest, limit i
 	}
 	return parts, false, nil
 }
+
+// Indexes returns up to limit manifests of the repository that name d as a child, by digest.
+// Errors: errs.NameInvalid, errs.DigestInvalid.
+func (db *DB) Indexes(ctx context.Context, repo string, d digest.Digest, limit int) ([]digest.Digest, error) {
+	if err := checkNames(repo, d); err != nil {
+		return nil, err
+	}
+	all, err := list(ctx, db.get(), listSomeIndexes, []any{repo, string(d), int64(max(limit, 0))}, text[digest.Digest])
+	if err != nil {
+		return nil, fmt.Errorf("indexes of %s@%s: %w", repo, d, err)
+	}
+	return all, nil
+}

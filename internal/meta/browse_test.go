@@ -293,4 +293,7 @@ func testMembers(t *testing.T, o meta.Options) {
 	diff(t, "more", true, more)
 	got, _ = held(name("none"), 2)
 	diff(t, "nothing", 0, len(got))
+
+	diff(t, "indexes", []digest.Digest{name("idx")}, must(db.Indexes(ctx, "r", name("amd"), 9))(t))
+	diff(t, "no index", 0, len(must(db.Indexes(ctx, "r", name("c"), 9))(t)))
 }

@@ -231,6 +231,7 @@ const (
 	listPageChildren
 	listRepositoryMoves
 	listTagMoves
+	listSomeIndexes
 	listNaming
 	queries
 )

@@ -51,4 +51,6 @@ var browseTexts = map[query]string{
 		ORDER BY moved_at DESC, tag DESC, n DESC LIMIT $5`,
 	listTagMoves: `SELECT tag, n, from_digest, to_digest, moved_at FROM tag_history
 		WHERE repository = $1 AND tag = $2 AND n < $3 ORDER BY n DESC LIMIT $4`,
+	listSomeIndexes: `SELECT DISTINCT parent FROM edges
+		WHERE repository = $1 AND digest = $2 AND kind = 'child' ORDER BY parent LIMIT $3`,
 }

@@ -242,6 +242,10 @@ func TestTree(t *testing.T) {
 		t.Errorf("tree (-want +got):\n%s", diff)
 	}
 
+	if of, err := w.Tree(ctx, root, "team/app", image); err != nil || !slices.Equal(of.Of, []digest.Digest{index}) {
+		t.Errorf("part of %v, %v", of.Of, err)
+	}
+
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, tt := range []struct {
 		name string

@@ -24,6 +24,7 @@ const (
 	maxParts    = 200     // of one manifest
 	maxExpanded = 64      // children of an index whose parts are told
 	maxAbout    = 100     // of what is about an image
+	maxIndexes  = 20      // that name an image
 	maxConfig   = 1 << 20 // bytes of a config that is read
 	maxValues   = 500     // labels, lines of history and the like
 	maxValue    = 4096    // bytes of one
@@ -34,7 +35,8 @@ type Node struct {
 	oci.Edge
 	Held  bool // its bytes are here, and the repository may serve them
 	Parts []Node
-	More  bool // there are more parts than are told
+	More  bool            // there are more parts than are told
+	Of    []digest.Digest // of the image itself: some of the indexes that name it
 }
 
 // Tree returns what an image names: of an index its children and what those name that are
@@ -52,6 +54,9 @@ func (r *Registry) Tree(ctx context.Context, c iam.Caller, repo string, d digest
 	}
 	top := Node{Held: true, Edge: oci.Edge{Descriptor: oci.Descriptor{MediaType: m.MediaType, Digest: m.Digest}}}
 	if err := r.parts(ctx, row.Name, &top); err != nil {
+		return Node{}, err
+	}
+	if top.Of, err = r.db.Indexes(ctx, row.Name, m.Digest, maxIndexes); err != nil {
 		return Node{}, err
 	}
 	expanded := 0
