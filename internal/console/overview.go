@@ -18,8 +18,8 @@ const eventsPath = Path + "events"
 var menu = []section{
 	{Path: Path, Name: "Overview"},
 	{Path: repositoriesPath, Name: "Repositories"},
-	{Path: rulesPath, Name: "Pull through cache rules", Action: "ecr:DescribePullThroughCacheRules"},
-	{Path: secretsPath, Name: "Secrets", Action: "secretsmanager:ListSecrets"},
+	{Path: rulesPath, Name: "Pull through cache rules", Action: describeRules},
+	{Path: secretsPath, Name: "Secrets", Action: listSecrets},
 	{Path: templatesPath, Name: "Repository creation templates", Action: "ecr:DescribeRepositoryCreationTemplates"},
 	{Path: policyPath, Name: "Registry policy", Action: iam.GetRegistryPolicy},
 	{Path: replicationPath, Name: "Replication", Action: "ecr:DescribeRegistry"},

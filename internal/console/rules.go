@@ -17,6 +17,15 @@ const (
 	rulesPage = 50 // rules on a page of the list
 )
 
+// Actions on rules that pages ask about.
+const (
+	createRule    = "ecr:CreatePullThroughCacheRule"
+	describeRules = "ecr:DescribePullThroughCacheRules"
+	updateRule    = "ecr:UpdatePullThroughCacheRule"
+	deleteRule    = "ecr:DeletePullThroughCacheRule"
+	validateRule  = "ecr:ValidatePullThroughCacheRule"
+)
+
 func (c *console) ruleRoutes() {
 	c.page("GET "+rulesPath, (*visit).rulesPage)
 	c.page("GET "+rulesPath+"/new", (*visit).newRulePage)
@@ -81,6 +90,7 @@ type shownRule struct {
 // login is what an upstream is asked with.
 type login struct {
 	Secret  string // its name, "" for none
+	Seen    bool   // the visitor may see the secret's page
 	Named   string // name of a credential of the configuration
 	Machine bool   // AWS credentials of the machine
 	Role    string
@@ -156,6 +166,7 @@ func (v *visit) login(r *rule.Rule) login {
 	switch name, isARN := strings.CutPrefix(r.Credential, v.secretARN("")); {
 	case isARN:
 		l.Secret = name[:max(strings.LastIndexByte(name, '-'), 0)] // without the end that tells it from an earlier one
+		l.Seen = v.caller().Allowed(describeSecret, r.Credential) == nil
 	case r.Credential != "":
 		l.Named = r.Credential
 	case r.Kind == rule.ECR:
@@ -342,6 +353,9 @@ type ruleForm struct {
 }
 
 func (v *visit) editRulePage() error {
+	if err := v.Admin.May(v.ctx(), v.caller(), updateRule); err != nil {
+		return err
+	}
 	r, err := v.ruleInQuestion(v.query("prefix"))
 	if err != nil {
 		return err
@@ -384,6 +398,9 @@ func (v *visit) editRule(prefix string) error {
 }
 
 func (v *visit) deleteRulePage() error {
+	if err := v.Admin.May(v.ctx(), v.caller(), deleteRule); err != nil {
+		return err
+	}
 	r, err := v.ruleInQuestion(v.query("prefix"))
 	if err != nil {
 		return err

@@ -184,5 +184,9 @@ func TestRuleSeen(t *testing.T) {
 	b.lacks("/console/rules/new", `<td class="number">0</td>`)
 	b.get("/console/rule/up")
 	b.shows(200)
-	b.lacks("Verify now", "/console/rules/edit")
+	b.lacks("Verify now", "/console/rules/edit", "/console/repositories?")
+	for path, action := range map[string]string{"edit": "ecr:UpdatePullThroughCacheRule", "delete": "ecr:DeletePullThroughCacheRule"} {
+		b.get("/console/rules/" + path + "?prefix=up")
+		b.shows(403, action)
+	}
 }

@@ -21,6 +21,16 @@ const (
 	defaultRecovery  = 30                      // days, as in AWS
 )
 
+// Actions on secrets that pages ask about.
+const (
+	listSecrets    = "secretsmanager:ListSecrets"
+	createSecret   = "secretsmanager:CreateSecret"
+	describeSecret = "secretsmanager:DescribeSecret"
+	putSecretValue = "secretsmanager:PutSecretValue"
+	deleteSecret   = "secretsmanager:DeleteSecret"
+	restoreSecret  = "secretsmanager:RestoreSecret"
+)
+
 func (c *console) secretRoutes() {
 	c.page("GET "+secretsPath, (*visit).secretsPage)
 	c.page("GET "+secretsPath+"/new", (*visit).newSecretPage)
@@ -82,7 +92,14 @@ type shownSecret struct {
 	*admin.Secret
 	Rules []string // prefixes of those that have it
 	Known bool     // the visitor may know them
-	May   map[string]bool
+
+	// What the visitor may do with it.
+	MaySee, MayPut, MayDelete, MayRestore bool
+}
+
+func (v *visit) shownSecret(s *admin.Secret, users map[string][]string, known bool) shownSecret {
+	may := func(action string) bool { return v.caller().Allowed(action, s.ARN) == nil }
+	return shownSecret{s, users[s.ARN], known, may(describeSecret), may(putSecretValue), may(deleteSecret), may(restoreSecret)}
 }
 
 // usersOf returns the prefixes of the rules that have each secret, by ARN; known says
@@ -116,7 +133,7 @@ func (v *visit) secretsPage() error {
 	}
 	var all []shownSecret
 	for _, s := range secrets {
-		all = append(all, shownSecret{Secret: s, Rules: users[s.ARN], Known: known})
+		all = append(all, v.shownSecret(s, users, known))
 	}
 	return v.section(secretsPath, nil, "secrets", v.T("Secrets"), struct {
 		Secrets []shownSecret
@@ -126,7 +143,7 @@ func (v *visit) secretsPage() error {
 	}{all, pagerOf(secretsPath, after, next), known, v.mayCreateSecret()})
 }
 
-// secretInQuestion returns a secret as it is shown, with what the visitor may do with it.
+// secretInQuestion returns a secret as it is shown.
 func (v *visit) secretInQuestion(name string) (shownSecret, error) {
 	s, err := v.Admin.Secret(v.ctx(), v.caller(), name)
 	if err != nil {
@@ -136,11 +153,7 @@ func (v *visit) secretInQuestion(name string) (shownSecret, error) {
 	if err != nil {
 		return shownSecret{}, err
 	}
-	shown := shownSecret{Secret: s, Rules: users[s.ARN], Known: known, May: map[string]bool{}}
-	for _, action := range []string{"PutSecretValue", "DeleteSecret", "RestoreSecret"} {
-		shown.May[action] = v.caller().Allowed("secretsmanager:"+action, s.ARN) == nil
-	}
-	return shown, nil
+	return v.shownSecret(s, users, known), nil
 }
 
 // valueForm is where a secret's value is typed. What was typed comes back but for the value
@@ -259,6 +272,9 @@ func (v *visit) deleteSecretPage() error {
 
 func (v *visit) showDeleteSecret(name string, cause error, days string, atOnce bool) error {
 	s, err := v.secretInQuestion(name)
+	if err == nil {
+		err = v.caller().Allowed(deleteSecret, s.ARN)
+	}
 	if err != nil {
 		return err
 	}
@@ -280,7 +296,11 @@ func (v *visit) deleteSecret(name string) error {
 		return v.showDeleteSecret(name, err, typed, atOnce)
 	}
 	if atOnce {
-		return v.done(secretsPath, "The secret was deleted.")
+		to := secretsPath
+		if v.Admin.May(v.ctx(), v.caller(), listSecrets) != nil {
+			to = Path
+		}
+		return v.done(to, "The secret was deleted.")
 	}
 	return v.done(secretAt(name), "The secret is marked for deletion. Until then it can be restored.")
 }

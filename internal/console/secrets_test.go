@@ -118,7 +118,9 @@ func TestSecretRights(t *testing.T) {
 		{"Effect":"Allow","Action":["secretsmanager:DescribeSecret","secretsmanager:PutSecretValue"],"Resource":"arn:aws:secretsmanager:*:*:secret:ecr-pullthroughcache/team/*"}]}`))
 	b.get("/console/secrets")
 	b.shows(200, "ecr-pullthroughcache/team/a", "not for you to see")
-	b.lacks("/console/secrets/new")
+	b.lacks("/console/secrets/new", "/console/secret?name=ecr-pullthroughcache/other")
+	b.get("/console/secret/delete?name=ecr-pullthroughcache/team/a")
+	b.shows(403, "secretsmanager:DeleteSecret")
 	b.get("/console/secret?name=ecr-pullthroughcache/team/a")
 	b.shows(200, "Store the new value")
 	b.lacks("/console/secret/delete")
@@ -135,4 +137,10 @@ func TestSecretRights(t *testing.T) {
 	b.shows(200, "The secret was created.", "Create the secret")
 	b.submit("Create the secret", url.Values{"name": {"elsewhere"}, "user": {"u"}, "token": {"t"}})
 	b.shows(403, "secretsmanager:CreateSecret")
+
+	b = signedIn(t, s, newUser(t, s, "remover", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["secretsmanager:DescribeSecret","secretsmanager:DeleteSecret"],"Resource":"*"}}`))
+	b.get("/console/secret/delete?name=ecr-pullthroughcache/mine")
+	b.lacks(`href="/console/secrets`)
+	b.submit("Delete the secret", url.Values{"how": {"now"}})
+	b.shows(200, "The secret was deleted.")
 }

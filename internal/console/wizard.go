@@ -11,13 +11,6 @@ import (
 	"github.com/weir-registry/weir/internal/rule"
 )
 
-// Actions that pages ask about beside those of the menu.
-const (
-	createRule   = "ecr:CreatePullThroughCacheRule"
-	validateRule = "ecr:ValidatePullThroughCacheRule"
-	createSecret = "secretsmanager:CreateSecret"
-)
-
 // The steps of the wizard.
 const (
 	stepUpstream = 1 + iota
@@ -275,6 +268,9 @@ func (v *visit) newRule() error {
 		r, err := v.Admin.CreateRule(v.ctx(), v.caller(), w.input(v))
 		if err != nil {
 			return v.showStep(w, err, credentialForm{})
+		}
+		if v.Admin.May(v.ctx(), v.caller(), describeRules) != nil { // who may make one need not be one who may see it
+			return v.done(rulesPath+"/new", "The rule was created.")
 		}
 		return v.done(rulePath(r.Prefix), "The rule was created.")
 	}

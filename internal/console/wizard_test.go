@@ -331,4 +331,10 @@ func TestWizardRights(t *testing.T) {
 	if n := len(up.Log()); n > 0 {
 		t.Errorf("the upstream was asked %d times", n)
 	}
+
+	b = signedIn(t, s, newUser(t, s, "blind", policy("ecr:CreatePullThroughCacheRule")))
+	b.get("/console/rules/new?at=4&kind=quay&prefix=unseen")
+	b.submit("create", nil)
+	b.shows(200, "The rule was created.")
+	b.lacks(`href="/console/rules"`)
 }
