@@ -268,7 +268,7 @@ func (v *visit) traffic() (*trafficView, error) {
 		return at.Format("15:04")
 	})
 	t.ByDay = f.draw(chart{ID: "days", Title: v.T("Bytes by the day"), Steps: all.Days, Times: "2006-01-02"}, func(at time.Time) string {
-		if at.Day() != 1 && at.Day()%5 != 0 {
+		if at.Day() != 1 && (at.Day()%5 != 0 || at.Day() == 30) { // the 30th is beside the 1st
 			return ""
 		}
 		return at.Format("01-02")

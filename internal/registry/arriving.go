@@ -14,7 +14,8 @@ import (
 // How much Arriving looks up and tells.
 const (
 	maxArriving  = 200
-	maxArrivedAs = 3 // tags of each repository
+	maxArrivedAs = 3  // tags of each repository
+	maxNamed     = 50 // arrivals whose tags are looked up: somebody may look every second
 )
 
 // Arrival is a blob on its way in, as far as a caller may know of it.
@@ -27,7 +28,7 @@ type Arrival struct {
 type ArrivalAt struct {
 	Repository string
 	Clients    int
-	Tags       []string // of images that have the blob, as far as is known: some
+	Tags       []string // some of those of images that have the blob, as far as they were looked up
 }
 
 // Arriving tells what is on its way in for repositories that the caller may describe, the
@@ -70,7 +71,7 @@ func (r *Registry) Arriving(ctx context.Context, c iam.Caller) (arrivals []Arriv
 	if len(arrivals) == 0 && none != nil { // policies of repositories let the caller see none either
 		return nil, 0, none
 	}
-	for _, a := range arrivals {
+	for _, a := range arrivals[:min(len(arrivals), maxNamed)] {
 		for i := range a.Repositories {
 			at := &a.Repositories[i]
 			if at.Tags, err = r.db.TagsWith(ctx, at.Repository, a.Digest, maxArrivedAs); err != nil {
