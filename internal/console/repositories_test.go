@@ -74,7 +74,7 @@ func TestRepositories(t *testing.T) {
 
 	pull(t, s, "up/team/app", "v1", index, 0)
 	b.get("/console/repositories")
-	b.shows(200, ">own/app</a>", ">up/team/app</a>", "Cached", "<code>up</code>")
+	b.shows(200, ">own/app</a>", ">up/team/app</a>", "Cached", `<a href="/console/rule/up">up</a>`)
 	b.get("/console/repositories?q=TEAM")
 	b.shows(200, ">up/team/app</a>")
 	b.lacks(">own/app</a>")

@@ -166,14 +166,16 @@ type valueForm struct {
 // value reads a valueForm. Errors: errs.ParamInvalid.
 func (v *visit) value() (valueForm, []byte, error) {
 	form := valueForm{How: v.formValue("how"), User: v.formValue("user")}
+	document, token := strings.TrimSpace(v.r.PostForm.Get("json")), v.r.PostForm.Get("token")
+	if document != "" && token != "" {
+		return form, nil, errs.New(errs.ParamInvalid, "an access token and JSON are typed, and only one can be the value: leave the other out")
+	}
 	if form.How == "json" {
-		value := []byte(strings.TrimSpace(v.r.PostForm.Get("json")))
-		if !json.Valid(value) {
+		if !json.Valid([]byte(document)) {
 			return form, nil, errs.New(errs.ParamInvalid, "the value is not JSON")
 		}
-		return form, value, nil
+		return form, []byte(document), nil
 	}
-	token := v.r.PostForm.Get("token")
 	if form.User == "" || token == "" {
 		return form, nil, errs.New(errs.ParamInvalid, "a user name and an access token are needed")
 	}

@@ -29,7 +29,8 @@ func TestSecrets(t *testing.T) {
 		{url.Values{"name": {"a b"}, "user": {"u"}, "token": {values[3]}}, "Invalid name"},
 		{url.Values{"name": {"x"}, "user": {""}, "token": {values[3]}}, "a user name and an access token are needed"},
 		{url.Values{"name": {"x"}, "how": {"json"}, "json": {`{"` + values[3]}}, "the value is not JSON"},
-		{url.Values{"name": {"x"}, "description": {strings.Repeat("d", 2049)}, "how": {"login"}, "user": {"u"}, "token": {values[3]}}, "longer than 2048"},
+		{url.Values{"name": {"x"}, "how": {"json"}, "json": {`{"a":1}`}, "token": {values[3]}}, "only one can be the value"},
+		{url.Values{"name": {"x"}, "description": {strings.Repeat("d", 2049)}, "how": {"login"}, "user": {"u"}, "json": {""}, "token": {values[3]}}, "longer than 2048"},
 	} {
 		b.submit("Create the secret", wrong.form)
 		hidden(400, wrong.says, `name="name" value="`+wrong.form.Get("name")+`"`)
@@ -50,7 +51,7 @@ func TestSecrets(t *testing.T) {
 	b.submit("Store the new value", url.Values{"how": {"json"}, "json": {`{"username":"u","accessToken":"` + values[2] + `"}`}})
 	hidden(200, "The secret has its new value")
 	b.submit("Store the new value", url.Values{"how": {"json"}, "json": {values[3] + `"`}})
-	hidden(400, "the value is not JSON", `value="json" checked`)
+	hidden(400, "the value is not JSON", `value="json" id="how-json" checked`)
 
 	b.get("/console/secrets")
 	hidden(200, "ecr-pullthroughcache/../a//b=c@d!&#43;", "in use", "&lt;script&gt;")
@@ -90,11 +91,11 @@ func TestManySecrets(t *testing.T) {
 		b.shows(200, "The secret was created.")
 		if n == 199 {
 			b.get("/console/rules/new?kind=quay&at=2")
-			b.shows(200, `<select name="secret">`, "<option>ecr-pullthroughcache/199</option>")
+			b.shows(200, `<select name="secret" data-chooses="choose-existing">`, "<option>ecr-pullthroughcache/199</option>")
 		}
 	}
 	b.get("/console/rules/new?kind=quay&at=2&secret=ecr-pullthroughcache/000")
-	b.shows(200, `<input name="secret" value="ecr-pullthroughcache/000"`)
+	b.shows(200, `<input name="secret" data-chooses="choose-existing" value="ecr-pullthroughcache/000"`)
 	b.get("/console/secrets")
 	b.shows(200, ">ecr-pullthroughcache/049<", `<a href="/console/secrets?after=ecr-pullthroughcache%2F049"`)
 	b.lacks(">ecr-pullthroughcache/050<")

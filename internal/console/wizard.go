@@ -284,6 +284,9 @@ func (v *visit) chooseCredential(w wizard) error {
 	if err := v.Admin.May(v.ctx(), v.caller(), createRule); err != nil {
 		return err
 	}
+	if form.Choice != "new" && v.r.PostForm.Get("token") != "" {
+		return v.showStep(w, errs.New(errs.ParamInvalid, "an access token is typed, but no new secret is chosen: choose it, or leave the token out"), form)
+	}
 	switch form.Choice {
 	case "existing":
 		if w.Secret == "" {

@@ -142,13 +142,16 @@ func TestWizardRefused(t *testing.T) {
 		{"credential": {"new"}, "name": {"quay"}, "user": {user}, "token": {""}},
 	} {
 		b.submit("Verify and go on", missing)
-		b.shows(400, "a new secret needs a name, a user name and an access token", `name="name" value="`+missing.Get("name")+`"`, `name="user" value="`+missing.Get("user")+`"`)
+		b.shows(400, "a new secret needs a name, a user name and an access token", `name="name" data-chooses="choose-new" value="`+missing.Get("name")+`"`, `name="user" data-chooses="choose-new" value="`+missing.Get("user")+`"`)
 		b.lacks("wrong-token", "is stored. What is typed")
 	}
+	b.submit("Verify and go on", url.Values{"credential": {"none"}, "name": {"quay"}, "user": {user}, "token": {"wrong-token"}})
+	b.shows(400, "no new secret is chosen", `name="user" data-chooses="choose-new" value="`+user+`"`)
+	b.lacks("wrong-token")
 	b.submit("Verify and go on", url.Values{"credential": {"new"}, "name": {"no space"}, "user": {user}, "token": {"wrong-token"}})
 	b.shows(400, "Invalid name")
 	b.submit("Verify and go on", url.Values{"credential": {"new"}, "name": {"quay"}, "user": {user}, "token": {"wrong-token"}})
-	b.shows(502, "login as", user, "The secret ecr-pullthroughcache/quay is stored.", `name="user" value="`+user+`"`)
+	b.shows(502, "login as", user, "The secret ecr-pullthroughcache/quay is stored.", `name="user" data-chooses="choose-new" value="`+user+`"`)
 	b.lacks("wrong-token", "Go on without an answer")
 	b.submit("Verify and go on", nil) // without a token
 	b.shows(400, "a new secret needs", "The secret ecr-pullthroughcache/quay is stored.")
@@ -205,7 +208,7 @@ func TestWizardNames(t *testing.T) {
 		{"ecr", "corp.azurecr.io", "one looks like 123456789012.dkr.ecr."},
 	} {
 		begin(b, tt.kind, tt.host)
-		b.shows(400, tt.says, `aria-current="step">Upstream<`, `value="`+tt.kind+`" checked`)
+		b.shows(400, tt.says, `aria-current="step">Upstream<`, `value="`+tt.kind+`" id="kind-`+tt.kind+`" checked`)
 		b.lacks("<script>alert")
 		if tt.host != "" && !strings.Contains(tt.host, "<") {
 			b.shows(400, `value="`+tt.host+`"`)
@@ -315,7 +318,7 @@ func TestWizardRights(t *testing.T) {
 	b.lacks("/console/secrets")
 	up.Forget()
 	begin(b, "quay", "")
-	b.shows(200, `<input name="secret"`)
+	b.shows(200, `<input name="secret" data-chooses="choose-existing"`)
 	b.lacks("A new secret", "ecr-pullthroughcache/x")
 	b.submit("Next", url.Values{"credential": {"existing"}, "secret": {"ecr-pullthroughcache/x"}})
 	b.shows(200, `aria-current="step">Namespace<`)

@@ -9,6 +9,12 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
+// data-chooses="ID": what is filled in there belongs to the choice with the ID.
+document.addEventListener("input", (event) => {
+  const choice = event.target.dataset.chooses;
+  if (choice) document.getElementById(choice).checked = true;
+});
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
