@@ -16,7 +16,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 
 	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/auth"
@@ -50,7 +49,7 @@ type console struct {
 	texts   texts
 	static  static
 	origins http.CrossOriginProtection
-	streams atomic.Int64
+	streams streams
 }
 
 // New returns the handler of everything under Path.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weir-registry/weir/internal/errs"
@@ -11,20 +12,53 @@ import (
 
 // How parts of pages that move by themselves are sent.
 const (
-	liveEvery  = time.Second
-	maxStreams = 256 // at a time
+	liveEvery     = time.Second
+	maxStreams    = 256 // at a time
+	maxStreamsOne = 16  // of them of one access key
 )
+
+// streams are the parts of pages that are being sent, by access key.
+type streams struct {
+	mu  sync.Mutex
+	all int
+	of  map[string]int
+}
+
+// enter takes a place, and says whether there was one.
+func (s *streams) enter(keyID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all >= maxStreams || s.of[keyID] >= maxStreamsOne {
+		return false
+	}
+	if s.of == nil {
+		s.of = map[string]int{}
+	}
+	s.all++
+	s.of[keyID]++
+	return true
+}
+
+func (s *streams) leave(keyID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all--
+	if s.of[keyID]--; s.of[keyID] == 0 {
+		delete(s.of, keyID)
+	}
+}
 
 // live sends a part of a page, as its template defines it, now and each time it has
 // changed, looking about once a second, until the visitor leaves, is signed out, or the
 // server is to end (text/event-stream of the HTML standard). The script puts it in place
-// of what the page had. data is asked anew for each.
+// of what the page had, and closes the stream while nobody sees the page: browsers have few
+// connections for a host. data is asked anew for each.
 func (v *visit) live(template, part string, data func() (any, error)) error {
-	if v.streams.Add(1) > maxStreams {
-		v.streams.Add(-1)
+	key := v.caller().KeyID
+	if !v.streams.enter(key) {
 		return &errs.Error{Code: errs.Unavailable, Msg: "too many pages are being kept up to date; this one is as it was when it was loaded", RetryAfter: time.Minute}
 	}
-	defer v.streams.Add(-1)
+	defer v.streams.leave(key)
 	h := v.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
@@ -48,7 +82,7 @@ func (v *visit) live(template, part string, data func() (any, error)) error {
 			last, quiet = text, 0
 			err = v.send("data: " + strings.ReplaceAll(strings.ReplaceAll(text, "\r", ""), "\n", "\ndata: ") + "\n\n")
 		case quiet%10 == 0:
-			err = v.send(": still here\n\n") // else nobody finds out that the visitor left
+			err = v.send("event: same\ndata:\n\n") // else neither finds out that the other is gone
 		}
 		if err != nil {
 			return err

@@ -36,8 +36,7 @@ const (
 
 func (c *console) overviewRoutes() {
 	c.page("GET /console/{$}", (*visit).overview)
-	c.page("GET /console/live/state", (*visit).liveState)
-	c.page("GET /console/live/pulls", (*visit).livePulls)
+	c.page("GET /console/live/overview", (*visit).liveOverview)
 	c.page("GET /console/events", (*visit).events)
 }
 
@@ -49,12 +48,9 @@ type overviewPage struct {
 	Events  *eventsView
 }
 
-func (v *visit) overview() (err error) {
-	var p overviewPage
-	if p.State, err = v.state(); err != nil {
-		return err
-	}
-	if p.Pulls, err = v.pulls(); err != nil {
+func (v *visit) overview() error {
+	p, err := v.moving()
+	if err != nil {
 		return err
 	}
 	if p.Traffic, err = v.traffic(); err != nil {
@@ -66,18 +62,17 @@ func (v *visit) overview() (err error) {
 	return v.show(http.StatusOK, "overview", &Page{Title: v.T("Overview"), Section: Path, Data: p})
 }
 
-func (v *visit) liveState() error {
-	return v.live("overview", "state", func() (any, error) { return v.state() })
+// liveOverview is what of the overview moves by itself.
+func (v *visit) liveOverview() error {
+	return v.live("overview", "moving", func() (any, error) { return v.moving() })
 }
 
-func (v *visit) livePulls() error {
-	return v.live("overview", "pulls", func() (any, error) {
-		p, err := v.pulls()
-		if p == nil {
-			p = &pullsView{}
-		}
+func (v *visit) moving() (p overviewPage, err error) {
+	if p.State, err = v.state(); err != nil {
 		return p, err
-	})
+	}
+	p.Pulls, err = v.pulls()
+	return p, err
 }
 
 // withheld says that an error only means that the visitor does not see something, or that

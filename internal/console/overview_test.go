@@ -166,7 +166,8 @@ func TestPulls(t *testing.T) {
 	for name, document := range map[string]string{
 		"elsewhere": `{"Statement":{"Effect":"Allow","Action":"ecr:*","Resource":"arn:aws:ecr:*:*:repository/team/*"}}`,
 		"nobody":    ``,
-		"denied":    `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"ecr:DescribeRepositories","Resource":"arn:aws:ecr:*:*:repository/up/*"}]}`,
+		"denied":    `{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"ecr:DescribeImages","Resource":"arn:aws:ecr:*:*:repository/up/*"}]}`,
+		"few":       `{"Statement":{"Effect":"Allow","Action":"ecr:DescribeRepositories","Resource":"*"}}`,
 	} {
 		other := signedIn(t, s, newUser(t, s, name, document))
 		other.lacks(layer[:19], "up/app/", "2.0 MiB of")
@@ -179,7 +180,7 @@ func TestPulls(t *testing.T) {
 		}
 	}
 
-	next := stream(t, b, "/console/live/pulls")
+	next := stream(t, b, "/console/live/overview")
 	if part := next(); !strings.Contains(part, "2.0 MiB of 8.0 MiB") || strings.Contains(part, "<html") {
 		t.Errorf("the first part:\n%s", part)
 	}
@@ -190,11 +191,11 @@ func TestPulls(t *testing.T) {
 			t.Errorf("the pull: %d", code)
 		}
 	}
-	for part := ""; !strings.Contains(part, "Nothing is on its way in."); {
+	part := ""
+	for !strings.Contains(part, "Nothing is on its way in.") {
 		part = next()
 	}
-	state := stream(t, b, "/console/live/state")
-	if part := state(); !strings.Contains(part, "Everything is well.") || !strings.Contains(part, "reachable") {
+	if !strings.Contains(part, "Everything is well.") || !strings.Contains(part, "reachable") {
 		t.Errorf("the state:\n%s", part)
 	}
 }
@@ -257,4 +258,41 @@ func TestEvents(t *testing.T) {
 	b.says("No event is like this.")
 	b.get("/console/events?kind=x")
 	b.shows(400, "is no kind of event")
+}
+
+// TestStreams: one person has so many parts that move, and others have theirs.
+func TestStreams(t *testing.T) {
+	s := weirtest.Start(t, "")
+	nobody, root := signedIn(t, s, newUser(t, s, "nobody", "")), signedIn(t, s, s.Key)
+	open := func(b *browser) *http.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Addr+"/console/live/overview", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := b.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+	var last *http.Response
+	for range 16 {
+		if last = open(nobody); last.StatusCode != http.StatusOK {
+			t.Fatal(last.Status)
+		}
+	}
+	if resp := open(nobody); resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("one more: %s %v", resp.Status, resp.Header)
+	}
+	if resp := open(root); resp.StatusCode != http.StatusOK {
+		t.Errorf("another person's: %s", resp.Status)
+	}
+	last.Body.Close()
+	for open(nobody).StatusCode != http.StatusOK { // a place is free when weir has seen that the visitor left
+		if t.Context().Err() != nil {
+			t.Fatal("no place becomes free")
+		}
+	}
 }

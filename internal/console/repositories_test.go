@@ -336,3 +336,25 @@ func TestManyRepositories(t *testing.T) {
 	b.shows(200, ">own/app52</a>", "To the begin")
 	b.lacks("Next page", ">own/app49</a>")
 }
+
+// TestPolicyAsTyped: a policy is kept with the line ends that it was written with, not with
+// those that browsers send.
+func TestPolicyAsTyped(t *testing.T) {
+	s := weirtest.Start(t, "")
+	api(t, s, "AmazonEC2ContainerRegistry_V20150921."+"CreateRepository", map[string]string{"repositoryName": "team/app"}, nil)
+	b := signedIn(t, s, s.Key)
+	page := "/console/repositories/team/app"
+	for do, text := range map[string]string{
+		"put-policy":    `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}` + strings.Repeat("\n", 9000) + `]}`,
+		"put-lifecycle": `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":5},` + "\n" + `"action":{"type":"expire"}}]}`,
+	} {
+		b.get(page + "?tab=permissions")
+		b.post(page, url.Values{"do": {do}, "policy": {strings.ReplaceAll(text, "\n", "\r\n")}})
+		b.shows(200)
+		var out struct{ PolicyText, LifecyclePolicyText string }
+		api(t, s, "AmazonEC2ContainerRegistry_V20150921."+map[string]string{"put-policy": "GetRepositoryPolicy", "put-lifecycle": "GetLifecyclePolicy"}[do], map[string]string{"repositoryName": "team/app"}, &out)
+		if got := out.PolicyText + out.LifecyclePolicyText; got != text {
+			t.Errorf("%s: %.100q is kept of %.100q", do, got, text)
+		}
+	}
+}

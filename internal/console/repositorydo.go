@@ -27,13 +27,13 @@ func (v *visit) changeRepository() error {
 	case "archive", "restore":
 		return v.archiveImage(name, digest.Digest(d), v.formValue("do") == "archive")
 	case "put-lifecycle":
-		text := v.formValue("policy")
+		text := v.formText("policy")
 		if _, err := v.console.Registry.PutLifecyclePolicy(v.ctx(), v.caller(), name, text); err != nil {
 			return v.repository(name, "lifecycle", err, text)
 		}
 		return v.done(at+"?tab=lifecycle", "The policy is kept. The next run does what it says.")
 	case "preview":
-		text := v.formValue("policy")
+		text := v.formText("policy")
 		if _, err := v.console.Registry.StartPreview(v.ctx(), v.caller(), name, text); err != nil {
 			return v.repository(name, "lifecycle", err, text)
 		}
@@ -44,7 +44,7 @@ func (v *visit) changeRepository() error {
 		}
 		return v.done(at+"?tab=lifecycle", "The policy is deleted.")
 	case "put-policy":
-		text := v.formValue("policy")
+		text := v.formText("policy")
 		if _, err := v.console.Registry.SetRepositoryPolicy(v.ctx(), v.caller(), name, text, v.formValue("force") != ""); err != nil {
 			return v.repository(name, "permissions", err, text)
 		}

@@ -4,11 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"io/fs"
+	"time"
 )
 
 // OpenWith is Open with other migrations than those of the binary.
 func OpenWith(ctx context.Context, o Options, migrations fs.FS) (*DB, error) {
-	return open(ctx, o, migrations)
+	return open(ctx, o, migrations, writeDeadline)
+}
+
+// OpenWithin is Open with another time for each write than writeDeadline.
+func OpenWithin(ctx context.Context, o Options, within time.Duration) (*DB, error) {
+	return open(ctx, o, embedded(), within)
 }
 
 // Migrations returns those of the binary.

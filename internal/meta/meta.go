@@ -64,6 +64,7 @@ type DB struct {
 	wanted []query  // of forTx, by the transaction that runs: its connection is not free
 
 	writer chan struct{} // holds one: the right to write
+	within time.Duration // see writeDeadline
 	count  atomic.Int64
 	cache  caches
 	pulls  pulls
@@ -77,15 +78,15 @@ type DB struct {
 // Open opens the database, makes or updates its schema, and starts to collect pull
 // times. Close ends what Open started.
 func Open(ctx context.Context, o Options) (*DB, error) {
-	return open(ctx, o, embedded())
+	return open(ctx, o, embedded(), writeDeadline)
 }
 
-func open(ctx context.Context, o Options, migrations fs.FS) (*DB, error) {
+func open(ctx context.Context, o Options, migrations fs.FS, within time.Duration) (*DB, error) {
 	e, err := newEngine(o)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{engine: e, onCommit: o.OnCommit, log: o.Logger, writer: make(chan struct{}, 1)}
+	db := &DB{engine: e, onCommit: o.OnCommit, log: o.Logger, writer: make(chan struct{}, 1), within: within}
 	if db.onCommit == nil {
 		db.onCommit = func() {}
 	}

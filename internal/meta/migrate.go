@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"time"
 )
 
 //go:embed migrations
@@ -14,7 +15,9 @@ var files embed.FS
 func embedded() fs.FS { return files }
 
 // migrate brings the schema to the last version that migrations knows: the n-th file
-// of the engine's folder leads from version n-1 to n.
+// of the engine's folder leads from version n-1 to n. It takes as long as it takes, which
+// may be minutes where a version counts what there is; a context that ends stops it, and
+// leaves the database as it was.
 func (db *DB) migrate(ctx context.Context, migrations fs.FS) error {
 	steps, err := readSteps(migrations, path.Join("migrations", db.engine.dialect()))
 	if err != nil {
@@ -36,7 +39,11 @@ func (db *DB) migrate(ctx context.Context, migrations fs.FS) error {
 			return err
 		}
 	}
-	return db.tx(ctx, func(ctx context.Context, t *tx) error {
+	began := time.Now()
+	if version > 0 {
+		db.log.Info("the database is brought to a new schema, which may take minutes if it is large", "from", version, "to", len(steps))
+	}
+	err = db.write(ctx, context.WithCancel, func(ctx context.Context, t *tx) error {
 		version, err := t.schemaVersion(ctx)
 		if err != nil {
 			return err
@@ -49,6 +56,10 @@ func (db *DB) migrate(ctx context.Context, migrations fs.FS) error {
 		_, err = t.sql.ExecContext(ctx, "UPDATE schema_version SET version = $1", int64(len(steps)))
 		return err
 	})
+	if err == nil && version > 0 {
+		db.log.Info("the database has the new schema", "took", time.Since(began).Round(time.Millisecond))
+	}
+	return err
 }
 
 func readSteps(migrations fs.FS, folder string) ([]string, error) {
@@ -72,7 +83,7 @@ func readSteps(migrations fs.FS, folder string) ([]string, error) {
 
 // schemaVersion returns the database's schema, 0 for a new database.
 func (db *DB) schemaVersion(ctx context.Context) (version int, err error) {
-	err = db.tx(ctx, func(ctx context.Context, t *tx) error {
+	err = db.write(ctx, context.WithCancel, func(ctx context.Context, t *tx) error {
 		version, err = t.schemaVersion(ctx)
 		return err
 	})

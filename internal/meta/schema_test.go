@@ -1,6 +1,8 @@
 package meta_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/weir-registry/weir/internal/meta"
 )
@@ -44,6 +47,17 @@ func with(t *testing.T, more map[string]string) fstest.MapFS {
 		}
 	}
 	return all
+}
+
+// testSlowUpgrade: that a schema takes longer than a write may keeps weir from nothing.
+func testSlowUpgrade(t *testing.T, o meta.Options) {
+	db, err := meta.OpenWithin(t.Context(), o, time.Nanosecond)
+	check(t, err)
+	if err := db.PutKey(t.Context(), meta.Key{ID: "AKIA", Principal: "p", Created: time.Now()}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a write has no end: %v", err)
+	}
+	check(t, db.Close())
+	putManifest(t, open(t, o), "r", "t", 1, "m")
 }
 
 func testMigration(t *testing.T, o meta.Options) {

@@ -128,6 +128,7 @@ var suite = []struct {
 	{"what is held", testHeld},
 	{"tags of images with a blob", testTagsWith},
 	{"migration", testMigration},
+	{"slow upgrade", testSlowUpgrade},
 	{"newer schema", testNewerSchema},
 	{"failed migration", testFailedMigration},
 	{"two open a new database", testOpenTogether},

@@ -34,6 +34,13 @@ type tx struct {
 // transaction of this process runs at a time. A context that ends stops the wait for
 // the turn, not the write itself. Errors: errs.StorageFull if the disk is full.
 func (db *DB) tx(ctx context.Context, f func(context.Context, *tx) error) error {
+	return db.write(ctx, func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.WithoutCancel(ctx), db.within)
+	}, f)
+}
+
+// write is tx with bounds of its own, from when it has its turn.
+func (db *DB) write(ctx context.Context, bounded func(context.Context) (context.Context, context.CancelFunc), f func(context.Context, *tx) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -43,7 +50,7 @@ func (db *DB) tx(ctx context.Context, f func(context.Context, *tx) error) error 
 		return context.Cause(ctx)
 	}
 	defer func() { <-db.writer }()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeDeadline)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	for pause := time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		err := db.attempt(ctx, f)

@@ -31,9 +31,9 @@ type ArrivalAt struct {
 	Tags       []string // some of those of images that have the blob, as far as they were looked up
 }
 
-// Arriving tells what is on its way in for repositories that the caller may describe, the
-// oldest first, and how many more there are that it does not tell.
-// Action: ecr:DescribeRepositories.
+// Arriving tells what is on its way in for repositories that the caller may describe, with
+// their images, the oldest first, and how many more there are that it does not tell.
+// Actions: ecr:DescribeRepositories and ecr:DescribeImages.
 // Errors: errs.Denied and Unauthenticated where that can be none.
 func (r *Registry) Arriving(ctx context.Context, c iam.Caller) (arrivals []Arrival, more int, err error) {
 	all, err := r.db.RegistryPolicy(ctx)
@@ -82,10 +82,12 @@ func (r *Registry) Arriving(ctx context.Context, c iam.Caller) (arrivals []Arriv
 	return arrivals, more, nil
 }
 
-// describesNamed says whether c may describe a repository, which need not be there yet.
+// describesNamed says whether c may describe a repository and its images. It need not be
+// there yet.
 func (r *Registry) describesNamed(ctx context.Context, c iam.Caller, repo string, all meta.RegistryPolicy) (bool, error) {
 	p, err := r.place(ctx, repo)
-	return err == nil && r.permitBy(c, iam.Request{Action: describeRepositories}, p, all) == nil, err
+	return err == nil && r.permitBy(c, iam.Request{Action: describeRepositories}, p, all) == nil &&
+		r.permitBy(c, iam.Request{Action: iam.DescribeImages}, p, all) == nil, err
 }
 
 // seesNone returns the refusal of a caller whom no policy but a repository's own may let

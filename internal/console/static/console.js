@@ -32,10 +32,20 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => button.classList.remove("did"), 1500);
 });
 
-// data-live="URL": the element's content is what the URL sends.
+// data-live="URL": the element's content is what the URL sends, while somebody can see the
+// page: a browser has few connections for a host. data-still="ID": an element that says
+// since when nothing came, where that is so.
 for (const e of document.querySelectorAll("[data-live]")) {
-  const source = new EventSource(e.dataset.live);
-  source.onmessage = (message) => {
+  const still = document.getElementById(e.dataset.still);
+  let source, last = new Date();
+  const stands = (does) => {
+    if (!still) return;
+    still.querySelector("time").textContent = last.toLocaleTimeString();
+    still.hidden = !does;
+  };
+  const put = (message) => {
+    last = new Date();
+    stands(false);
     // What had the focus has it again, if it is still there; tables stay where they were scrolled to.
     const stops = () => [...e.querySelectorAll("a, [tabindex]")];
     const at = stops().indexOf(document.activeElement);
@@ -44,6 +54,22 @@ for (const e of document.querySelectorAll("[data-live]")) {
     stops().forEach((x, i) => { if (scrolled[i]) x.scrollLeft = scrolled[i]; });
     if (at >= 0) stops()[at]?.focus({ preventScroll: true });
   };
+  let again;
+  const open = () => {
+    clearTimeout(again);
+    source?.close();
+    source = undefined;
+    if (document.hidden) return;
+    source = new EventSource(e.dataset.live);
+    source.onmessage = put;
+    source.addEventListener("same", () => { last = new Date(); stands(false); });
+    source.onerror = () => {
+      stands(true);
+      if (source?.readyState === EventSource.CLOSED) again = setTimeout(open, 10000); // it was refused: the browser does not ask again
+    };
+  };
+  document.addEventListener("visibilitychange", open);
+  open();
 }
 
 // form data-search="ID": as somebody types, the element ID is taken from the page that the
