@@ -1,6 +1,7 @@
 package console
 
 import (
+	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
@@ -155,11 +156,22 @@ type tagsTab struct {
 	Begin     string // address of the tags that begin with the part, which the look has not come to
 }
 
-// tagRow is a tag, with what is said of it.
+// tagRow is a tag as it is shown. A page has many, and a template takes longer to ask for a
+// text than this does.
 type tagRow struct {
-	registry.TagState
-	Word, Mark string // its state, a text; and how that looks
-	Others     int    // platforms that are not shown
+	Name, Short     string
+	Digest          digest.Digest
+	Index, Archived bool
+	Platforms       []registry.TagPlatform
+	Others          int // platforms that are not shown
+	Bytes           string
+	Word, Mark      string // its state, and how that looks
+	Again           string // when it is checked again; "" where no clock says it
+	Checked         template.HTML
+	Lacks, Kind     string        // how much is missing, and of what kind the first is; "": nothing
+	Lacking         digest.Digest // the first
+	Older           digest.Digest // an image that is whole, in place of this one
+	Stored, Pulled  template.HTML
 }
 
 // platformsShown is how many platforms of one tag a list shows.
@@ -181,19 +193,44 @@ func (v *visit) tagsTab(p *repositoryPage) (any, error) {
 	if page.Next != "" {
 		t.Following = address(p.Path, "tab", "images", "q", q.Part, "after", page.Next)
 	}
-	words := map[string][2]string{
-		registry.TagOwn: {"own", ""}, registry.TagFresh: {"fresh", "good"}, registry.TagStale: {"stale", "warn"},
-		registry.TagOrphaned: {"orphaned", "bad"}, registry.TagKept: {"kept", ""},
-	}
 	for _, s := range page.Tags {
-		w := words[s.State]
-		row := tagRow{TagState: s, Word: w[0], Mark: w[1]}
-		if n := len(s.Platforms); n > platformsShown {
-			row.Platforms, row.Others = s.Platforms[:platformsShown], n-platformsShown
-		}
-		t.Tags = append(t.Tags, row)
+		t.Tags = append(t.Tags, v.tagRow(s))
 	}
 	return t, nil
+}
+
+// tagRow is a tag as it is shown.
+func (v *visit) tagRow(s registry.TagState) tagRow {
+	f := v.format()
+	row := tagRow{
+		Name: s.Name, Digest: s.Digest, Short: f.Digest(s.Digest), Index: s.Index, Archived: s.Archived, Platforms: s.Platforms,
+		Bytes: f.Bytes(s.Size), Stored: f.When(s.Stored), Pulled: f.When(s.Pulled),
+	}
+	if n := len(s.Platforms); n > platformsShown {
+		row.Platforms, row.Others = s.Platforms[:platformsShown], n-platformsShown
+	}
+	word := "archived"
+	if !s.Archived {
+		words := map[string][2]string{
+			registry.TagOwn: {"own", ""}, registry.TagFresh: {"fresh", "good"}, registry.TagStale: {"stale", "warn"},
+			registry.TagOrphaned: {"orphaned", "bad"}, registry.TagKept: {"kept", ""},
+		}
+		word, row.Mark = words[s.State][0], words[s.State][1]
+		if !s.Next.IsZero() {
+			row.Again = f.T("checked again by a pull from %s on", s.Next.UTC().Format("2006-01-02 15:04 UTC"))
+		}
+	}
+	row.Word = f.T(word)
+	if !s.Checked.IsZero() {
+		row.Checked = f.When(s.Checked)
+	}
+	if n := len(s.Missing); n > 0 {
+		row.Lacks, row.Kind, row.Lacking = f.T("%d missing", n), string(s.Missing[0].Kind), s.Missing[0].Digest
+		if s.Complete != s.Digest {
+			row.Older = s.Complete
+		}
+	}
+	return row
 }
 
 // before is text that stands before every tag which begins with part, and behind every other

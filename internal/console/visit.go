@@ -141,7 +141,7 @@ func (v *visit) refuse(cause error, template, title string, data any) error {
 }
 
 func (v *visit) show(status int, template string, p *Page) error {
-	p.Format, p.visit = Format{v.texts, v.lang, v.now}, v
+	p.Format, p.visit = v.format(), v
 	if m := v.query("done"); m != "" && v.texts.known(m) {
 		p.Done = v.T(m)
 	}
@@ -162,6 +162,9 @@ func (p *Page) About(data any) *Page {
 	q.Data = data
 	return &q
 }
+
+// format is how the visitor reads.
+func (v *visit) format() Format { return Format{v.texts, v.lang, v.now} }
 
 // T is a text of the console in the visitor's language.
 func (v *visit) T(text string, args ...any) string { return v.texts.in(v.lang, text, args...) }

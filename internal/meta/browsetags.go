@@ -116,7 +116,7 @@ func membersOfPage(ctx context.Context, r runner, q query, args []any) (map[dige
 
 // fillTag adds what t's image names.
 func (s *survey) fillTag(ctx context.Context, t *TagRow) (err error) {
-	if t.Missing, err = s.missing(ctx, t.Digest, t.Complete); err != nil {
+	if t.Missing, err = s.missingOfHeld(ctx, t.Digest, t.Complete); err != nil { // a tag is only of what is held
 		return err
 	}
 	m, err := s.look(ctx, t.Digest, 0)

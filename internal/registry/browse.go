@@ -230,6 +230,9 @@ type TagQuery struct {
 	Limit int
 }
 
+// TagPlatform is meta's, so that the faces need not import it.
+type TagPlatform = meta.PlatformRow
+
 // TagState is a tag as people see it.
 type TagState struct {
 	meta.TagRow
