@@ -157,6 +157,37 @@ func (a *Admin) DeleteRule(ctx context.Context, c iam.Caller, prefix string) (*r
 	return deleted, nil
 }
 
+// Successor returns the rule that takes the names of the rule with a prefix once that is
+// deleted: a built-in one, or one of a shorter prefix; nil if there is none.
+// Action: ecr:DescribePullThroughCacheRules. Errors: errs.RuleUnknown.
+func (a *Admin) Successor(ctx context.Context, c iam.Caller, prefix string) (*rule.Rule, error) {
+	if err := a.may(ctx, c, "ecr:DescribePullThroughCacheRules"); err != nil {
+		return nil, err
+	}
+	gone, err := a.rule(prefix)
+	if err != nil {
+		return nil, err
+	}
+	var rest []rule.Rule
+	for _, r := range a.RuleSet().Rules() {
+		if r != gone {
+			rest = append(rest, *r)
+		}
+	}
+	for _, b := range a.o.Builtin {
+		if bare(b.Prefix) == gone.Prefix && !a.builtin(gone) {
+			rest = append(rest, b)
+		}
+	}
+	set, _ := rule.NewSet(rest)
+	name := "x"
+	if gone.Prefix != rule.Root {
+		name = gone.Prefix + "/x"
+	}
+	next, _ := set.Match(name)
+	return next, nil
+}
+
 // ValidateRule asks the rule's upstream, with the rule's credential. failure says what
 // is wrong, in words for people; "" is valid.
 // Action: ecr:ValidatePullThroughCacheRule. Errors: errs.RuleUnknown.

@@ -405,11 +405,22 @@ func (v *visit) deleteRulePage() error {
 	if err != nil {
 		return err
 	}
+	next, err := v.Admin.Successor(v.ctx(), v.caller(), r.Prefix)
+	if err != nil {
+		return err
+	}
+	then := v.T("Nothing new is cached through this rule from then on, and no upstream is asked any more: what is not held is not found.")
+	if next != nil {
+		then = v.T("From then on the rule %s takes these names, and what is not held is asked for at %s, under other names there.", next.Prefix, next.Upstream)
+		if next.Prefix == r.Prefix {
+			then = v.T("From then on the built-in rule with this prefix takes these names, and what is not held is asked for at %s, without a credential.", next.Upstream)
+		}
+	}
 	q := question{
 		Section: rulesPath, Title: v.T("Delete the rule %s?", r.Prefix), Action: rulePath(r.Prefix), Fields: []field{{"do", "delete"}},
 		Button: v.T("Delete the rule"), Back: rulePath(r.Prefix),
 		Text: []string{
-			v.T("Nothing new is cached through this rule from then on, and no upstream is asked any more: what is not held is not found."),
+			then,
 			v.T("What is held is kept and served as before, and the repositories stay. A rule with the same prefix goes on with them."),
 		},
 	}

@@ -190,3 +190,54 @@ func TestRuleSeen(t *testing.T) {
 		b.shows(403, action)
 	}
 }
+
+// TestDeleteRuleSays: the page that asks names the upstream that answers afterwards, which is
+// another one where another rule takes the names.
+func TestDeleteRuleSays(t *testing.T) {
+	up, other := upstreamtest.New(upstreamtest.Options{}), upstreamtest.New(upstreamtest.Options{})
+	for _, name := range []string{"app", "q/app", "team/q/app"} {
+		other.Push(name, "1", upstreamtest.NewImage(7, 1000))
+	}
+	site, elsewhere := up.Listen(t), other.Listen(t)
+	more := fmt.Sprintf("  %q: {endpoints: [%q], allow_hosts: [\"%s\"], realms: [%q]}\n", "other.example.com", elsewhere.URL, strings.Join(elsewhere.Allow, `", "`), elsewhere.Realm)
+	rules := func(t *testing.T, s *weirtest.Server, hosts ...string) {
+		for i := 0; i < len(hosts); i += 2 {
+			api(t, s, "AmazonEC2ContainerRegistry_V20150921.CreatePullThroughCacheRule", map[string]string{"ecrRepositoryPrefix": hosts[i], "upstreamRegistryUrl": hosts[i+1]}, nil)
+		}
+	}
+	for name, c := range map[string]struct {
+		builtin bool
+		prefix  string
+		rules   []string
+		says    string
+		pull    int
+	}{
+		"alone":        {false, "team/q", []string{"team/q", "quay.io", "elsewhere", "other.example.com"}, "no upstream is asked any more", 404},
+		"root":         {false, "team/q", []string{"team/q", "quay.io", "ROOT", "other.example.com"}, "the rule ROOT takes these names, and what is not held is asked for at other.example.com", 200},
+		"shorter":      {false, "team/q", []string{"team/q", "quay.io", "team", "other.example.com"}, "the rule team takes these names, and what is not held is asked for at other.example.com", 200},
+		"built in":     {true, "quay", []string{"quay", "quay.io"}, "the built-in rule with this prefix takes these names, and what is not held is asked for at quay.io", 200},
+		"the root":     {false, "ROOT", []string{"ROOT", "quay.io", "team", "other.example.com"}, "no upstream is asked any more", 404},
+		"not built in": {false, "quay", []string{"quay", "quay.io"}, "no upstream is asked any more", 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			settings := upstreamsAt(site, more, "quay.io")
+			if c.builtin {
+				settings = strings.TrimPrefix(upstreamsAt(elsewhere, "", "quay.io"), "rules: []\n")
+			}
+			s := weirtest.Start(t, settings)
+			rules(t, s, c.rules...)
+			b := signedIn(t, s, s.Key)
+			b.get("/console/rules/delete?prefix=" + url.QueryEscape(c.prefix))
+			b.says(c.says)
+			b.submit("Delete the rule", nil)
+			b.shows(200, "The rule was deleted.")
+			image := "app/manifests/1"
+			if c.prefix != "ROOT" {
+				image = c.prefix + "/" + image
+			}
+			if got := pullStatus(s, image); got != c.pull {
+				t.Errorf("a pull of what was never held: %d, want %d", got, c.pull)
+			}
+		})
+	}
+}
