@@ -125,6 +125,31 @@ func TestRefusedCredential(t *testing.T) {
 	b.lacks("a wrong secret")
 }
 
+// TestFailureNamesNothing: who may see rules, but not the repositories, is not told by a
+// failure what others pulled.
+func TestFailureNamesNothing(t *testing.T) {
+	for _, status := range []int{403, 429, 500, 503} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			up := upstreamtest.New(upstreamtest.Options{})
+			site := up.Listen(t)
+			up.Script(upstreamtest.Fault{Status: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"errors": [{"message": "not takeover/app:2.0-rc"}]}`})
+			s := weirtest.Start(t, weirtest.Settings(site, "window: 0s", ""))
+			b := signedIn(t, s, newUser(t, s, "viewer", `{"Version": "2012-10-17", "Statement": [
+				{"Effect": "Allow", "Action": "ecr:DescribePullThroughCacheRules", "Resource": "*"},
+				{"Effect": "Deny", "Action": "ecr:DescribeRepositories", "Resource": "*"}]}`))
+			pullStatus(s, "up/takeover/app/manifests/2.0-rc")
+			for _, page := range []string{"/console/", "/console/rule/up"} {
+				b.get(page)
+				b.says(site.Host)
+				if status != 403 { // which is of one image
+					b.says(fmt.Sprintf("%s: %d %s", site.Host, status, http.StatusText(status)))
+				}
+				b.lacks("takeover", "2.0-rc")
+			}
+		})
+	}
+}
+
 // TestFull: a disk without room is the first thing that is said, with what else is not well.
 func TestFull(t *testing.T) {
 	up := upstreamtest.New(upstreamtest.Options{})

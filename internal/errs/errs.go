@@ -120,6 +120,7 @@ var ErrNoLogin = errors.New("no login")
 type Error struct {
 	Code       Code
 	Msg        string        // for the caller: what is wrong and what to do
+	Unnamed    string        // Msg for those who may not know what was asked for; "": Msg does not name it
 	Detail     any           // for the caller, where the wire has room for it; may be nil
 	RetryAfter time.Duration // when asking again makes sense; 0: not known
 	Err        error         // the cause, for the log only; may be nil
@@ -133,6 +134,17 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// WithoutName returns e as it is told to others than who asked: its message names neither
+// the repository nor the tag that it is about.
+func (e *Error) WithoutName() *Error {
+	if e.Unnamed == "" {
+		return e
+	}
+	other := *e
+	other.Msg, other.Unnamed = e.Unnamed, ""
+	return &other
+}
 
 // New returns an *Error with a formatted message and no cause.
 func New(code Code, format string, args ...any) *Error {

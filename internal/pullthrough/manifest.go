@@ -279,7 +279,9 @@ func (c *Cache) fetch(ctx context.Context, r *rule.Rule, repo string, ref oci.Re
 	var edges oci.Edges
 	if err == nil {
 		if edges, err = m.Edges(); err != nil {
-			err = errs.Wrap(errs.UpstreamFailed, err, "%s sent a manifest for %s that cannot be used", r.Upstream, ref)
+			e := errs.Wrap(errs.UpstreamFailed, err, "%s sent a manifest for %s that cannot be used", r.Upstream, ref)
+			e.Unnamed = r.Upstream + " sent a manifest that cannot be used"
+			err = e
 		}
 	}
 	if err = timedOut(err, r); err != nil {

@@ -11,7 +11,9 @@ import (
 )
 
 // The three memories are kept apart on purpose: one typo must not close a whole
-// upstream, and a limit on manifests must not stop blobs.
+// upstream, and a limit on manifests must not stop blobs. An error in one that is of a
+// whole host or account answers for other repositories than the one that it came of, and
+// names none.
 
 const (
 	strikes       = 2                // transport failures in a row that open a path
@@ -60,7 +62,7 @@ func (p *paths) failed(host string, err *errs.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.get(host)
-	x.err, x.failed = err, time.Now()
+	x.err, x.failed = err.WithoutName(), time.Now()
 	if x.fails++; x.fails == 1 {
 		x.since = x.failed
 	}
@@ -158,7 +160,7 @@ func (q *quotas) limited(key string, head bool, err *errs.Error) {
 	if d <= 0 {
 		d = defaultQuota
 	}
-	q.m[key] = quota{time.Now().Add(min(d, maxQuota)), head || q.m[key].heads, err}
+	q.m[key] = quota{time.Now().Add(min(d, maxQuota)), head || q.m[key].heads, err.WithoutName()}
 }
 
 // exceeded returns why a manifest (head: a check by HEAD) is not to be asked for

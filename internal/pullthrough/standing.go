@@ -42,14 +42,14 @@ func (a *accounts) failed(key string, err *errs.Error) {
 		a.m = map[string]account{}
 	}
 	x, now := a.m[key], time.Now()
-	x.err, x.failed = err, now
+	x.err, x.failed = err.WithoutName(), now
 	switch {
 	case err.Code == errs.UpstreamRateLimited: // it has a memory of its own
 	case err.Code != errs.UpstreamDenied:
 		if x.fails++; x.fails == 1 {
 			x.since = now
 		}
-	case x.refused.IsZero() && (errors.Is(err, errs.ErrNoLogin) || errors.Is(err, errs.ErrNoCredential)):
+	case x.refused.IsZero():
 		x.refused = now
 	}
 	a.m[key] = x
@@ -62,7 +62,12 @@ func (a *accounts) told(key string, err *errs.Error) {
 		return
 	}
 	switch err.Code {
-	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamDenied, errs.UpstreamRateLimited:
+	case errs.UpstreamDenied:
+		// Else it may be of one image alone: some upstreams say so of every name that they lack.
+		if errors.Is(err, errs.ErrNoLogin) || errors.Is(err, errs.ErrNoCredential) {
+			a.failed(key, err)
+		}
+	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamRateLimited:
 		a.failed(key, err)
 	case errs.ManifestUnknown, errs.BlobUnknown, errs.RepoUnknown, errs.RangeInvalid:
 		a.ok(key)

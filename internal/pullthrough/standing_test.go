@@ -77,10 +77,9 @@ func TestStanding(t *testing.T) {
 		again := ask("private/app", "v2")
 		stands("refused", "private", rule.Standing{Answered: again, Refused: refused, Failed: again, Failure: "who are you"})
 		up.refusing(answers(errs.UpstreamDenied, 0)) // of one repository
-		denied := ask("hub/app", "v4")
-		if got := w.cache.Standing(of("hub")); !got.Refused.IsZero() || got.Failed != denied {
-			t.Errorf("one repository that is denied: %+v", got)
-		}
+		before := w.cache.Standing(of("hub"))
+		before.Answered = ask("hub/app", "v4")
+		stands("one repository that is denied", "hub", before)
 		up.refusing(nil)
 		answered = ask("private/app", "v1")
 		stands("taken", "private", rule.Standing{Answered: answered, Failed: again, Failure: "who are you"})
@@ -92,6 +91,47 @@ func TestStanding(t *testing.T) {
 			t.Errorf("nothing but nonsense: %+v", got)
 		}
 	}, hub("hub"), private)
+}
+
+// TestUnnamed: what is remembered of a whole host or account tells those who ask for
+// something else nothing of who asked before.
+func TestUnnamed(t *testing.T) {
+	private := hub("private")
+	private.Credential = "robot"
+	for _, test := range []struct {
+		name  string
+		code  errs.Code
+		rules []string // whose standing it is
+	}{
+		{"away", errs.UpstreamUnreachable, []string{"hub", "private"}},
+		{"late", errs.UpstreamTimeout, []string{"hub", "private"}},
+		{"nonsense", errs.UpstreamFailed, []string{"hub"}},
+		{"limited", errs.UpstreamRateLimited, []string{"hub"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.ups["hub"].refusing(func(_ context.Context, _, repo, ref string) error {
+					return &errs.Error{Code: test.code, Msg: "up.test: " + repo + ":" + ref + ": no", Unnamed: "up.test: no", RetryAfter: time.Minute}
+				})
+				_, err := w.tag("hub/secret", "v1")
+				if e := errs.As(err); e == nil || e.Msg != "up.test: secret:v1: no" {
+					t.Errorf("who asked is told %v", err)
+				}
+				if test.code != errs.UpstreamFailed { // which is of one reference
+					_, err = w.tag("hub/other", "v2")
+					if e := errs.As(err); e == nil || e.Msg != "up.test: no" {
+						t.Errorf("another is told %v", err)
+					}
+				}
+				for _, prefix := range test.rules {
+					s := w.cache.Standing(w.scope(prefix + "/x").Rule)
+					if s.Failure != "up.test: no" || !s.Limited.IsZero() && s.Limit != "up.test: no" {
+						t.Errorf("%s stands at %+v", prefix, s)
+					}
+				}
+			}, hub("hub"), private)
+		})
+	}
 }
 
 // TestArriving follows a blob on its way in: queued, arriving at some rate, stalled, with

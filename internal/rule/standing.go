@@ -9,7 +9,7 @@ type Standing struct {
 	Failing  time.Time // since when every request fails, more than one; zero: it does not
 	Refused  time.Time // since when it refuses the credential; zero: it does not
 	Failed   time.Time // when something last failed that was not about one image alone; zero: nothing did
-	Failure  string    // what that was, in words
+	Failure  string    // what that was, in words that name no repository and no tag
 
 	Limited time.Time // until when it wants no manifests asked for; zero: it does not say so
 	Limit   string    // in what words it said so

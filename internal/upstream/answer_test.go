@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -86,6 +87,36 @@ func TestRetryAfter(t *testing.T) {
 				w.fails(t, err, errs.UpstreamRateLimited, "429")
 				if got := errs.As(err).RetryAfter; got != test.want {
 					t.Errorf("RetryAfter %s, want %s", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// What an upstream says itself is told to others than who asked only if it has nothing of
+// what was asked for in it.
+func TestUnnamed(t *testing.T) {
+	for _, test := range []struct {
+		name, path, said string
+		told             bool
+	}{
+		{"of the account", "/manifests/", "You have reached your limit", true},
+		{"of the repository", "/manifests/", "no access to Team/App", false},
+		{"of a part of its name", "/manifests/", "project team is not yours", false},
+		{"of the tag", "/manifests/", "there is no v1.2", false},
+		{"of the credential", "/token", "incorrect username or password", true},
+		{"of the scope", "/token", "no repository:team/app:pull for you", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			in(t, upstreamtest.Options{Auth: upstreamtest.Token}, func(t *testing.T, w *world) {
+				w.reg.Script(upstreamtest.Fault{Path: test.path, Status: 403, Header: http.Header{"Content-Type": {"application/json"}},
+					Body: fmt.Sprintf(`{"errors":[{"message":%q}]}`, test.said)})
+				w.connect(t, upstream.Host{}, nil)
+				_, err := w.up.Manifest(t.Context(), "team/app", oci.Reference{Tag: "v1.2"})
+				w.fails(t, err, errs.UpstreamDenied, "team/app", "403 Forbidden ("+test.said+")")
+				other := errs.As(err).WithoutName().Msg
+				if !strings.HasSuffix(other, "403 Forbidden") && !strings.HasSuffix(other, "403 Forbidden ("+test.said+")") || strings.Contains(other, test.said) != test.told {
+					t.Errorf("others are told %q", other)
 				}
 			})
 		})

@@ -34,7 +34,7 @@ var lacking = []int{
 // asked is one question to an upstream, for its requests and its messages.
 type asked struct {
 	method   string
-	repo     string
+	repo     string // of a token's: its scopes
 	path     string // behind /v2/
 	query    string // of a list's page
 	header   http.Header
@@ -52,11 +52,19 @@ type asked struct {
 
 // fail makes the error of a question; at is the host that failed, where it is another.
 func (r *Registry) fail(q *asked, at string, code errs.Code, cause error, format string, args ...any) *errs.Error {
-	msg := r.h.name + ": " + q.what + ": "
+	host, why := r.h.name+": ", fmt.Sprintf(format, args...)
 	if at != "" && at != r.h.name {
-		msg += at + ": "
+		why = at + ": " + why
 	}
-	return &errs.Error{Code: code, Msg: msg + fmt.Sprintf(format, args...), Err: cause}
+	return &errs.Error{Code: code, Msg: host + q.what + ": " + why, Unnamed: host + why, Err: cause}
+}
+
+// names says whether an upstream's words may tell the repository or the reference that q
+// asks for: whether any part of them is found there.
+func (q *asked) names(words string) bool {
+	words = strings.ToLower(words)
+	parts := strings.FieldsFunc(q.repo+"/"+q.path, func(c rune) bool { return strings.ContainsRune("/: ", c) })
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(words, strings.ToLower(part)) })
 }
 
 // ended returns the error of a context that is over, nil if it is not.
@@ -145,10 +153,14 @@ func (r *Registry) status(q *asked, res *http.Response) error {
 	if name := http.StatusText(res.StatusCode); name != "" {
 		text += " " + name
 	}
+	at := res.Request.URL.Host
+	e := r.fail(q, at, code, cause, "%s", text)
 	if said := reason(res); said != "" {
-		text += " (" + said + ")"
+		unnamed := e.Unnamed
+		if e = r.fail(q, at, code, cause, "%s (%s)", text, said); q.names(said) {
+			e.Unnamed = unnamed
+		}
 	}
-	e := r.fail(q, res.Request.URL.Host, code, cause, "%s", text)
 	e.RetryAfter = retryAfter(res.Header.Get("Retry-After"))
 	return e
 }

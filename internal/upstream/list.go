@@ -177,7 +177,7 @@ func (r *Registry) pages(ctx context.Context, q *asked, take func(page int, raw 
 // is no such list.
 func laterPage(page int, err error) error {
 	if e := errs.As(err); page > 0 && e != nil && (e.Code == errs.Unsupported || e.Code == errs.RepoUnknown) {
-		return &errs.Error{Code: errs.UpstreamFailed, Msg: e.Msg, Err: e.Err}
+		return &errs.Error{Code: errs.UpstreamFailed, Msg: e.Msg, Unnamed: e.Unnamed, Err: e.Err}
 	}
 	return err
 }

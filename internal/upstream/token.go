@@ -147,7 +147,7 @@ func (r *Registry) fetchGrant(e *endpoint, key slotKey, g *grant, basic string) 
 // have it: it goes to no realm that is not known for the upstream.
 func (r *Registry) fetchToken(ctx context.Context, e *endpoint, c challenge, scope, authorization, what string) (string, time.Duration, error) {
 	q := &asked{
-		method: http.MethodGet, what: what, missing: errs.UpstreamFailed,
+		method: http.MethodGet, repo: scope, what: what, missing: errs.UpstreamFailed,
 		header: r.header("application/json"),
 	}
 	u, err := r.realm(e, c.realm)

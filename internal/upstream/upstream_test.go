@@ -159,6 +159,9 @@ func (w *world) fails(t *testing.T, err error, code errs.Code, words ...string) 
 			t.Errorf("message %q does not name %q", e.Msg, word)
 		}
 	}
+	if other := e.WithoutName().Msg; !strings.HasPrefix(other, "registry.test: ") || strings.Contains(other, "app") {
+		t.Errorf("others are told %q", other)
+	}
 	w.clean(t, err.Error()+w.log.String())
 }
 
