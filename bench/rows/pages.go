@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -25,31 +26,22 @@ const perShape = 2
 
 var href = regexp.MustCompile(`<a [^>]*href="([^"]*)"`)
 
+var digest = regexp.MustCompile(`@sha256:[0-9a-f]+`)
+
 // shape is what pages of a kind have in common: all but names, digests and where a list
-// goes on.
+// goes on. The two large repositories have shapes of their own.
 func shape(path string) string {
 	u, err := url.Parse(path)
 	if err != nil {
 		return path
 	}
-	parts := strings.Split(strings.TrimPrefix(u.Path, "/console/"), "/")
-	names := parts[:0:0]
-	for _, p := range parts {
-		if strings.Contains(u.Path, big) || strings.Contains(u.Path, bare) {
-			names = append(names, p) // of these every page counts
-		} else if len(names) == 0 || !strings.ContainsAny(p, "0123456789") {
-			names = append(names, p)
-		}
+	at := digest.ReplaceAllString(u.Path, "@")
+	if rest, ok := strings.CutPrefix(at, "/console/repositories/"); ok && !strings.HasPrefix(rest, big) && !strings.HasPrefix(rest, bare) {
+		at = "a repository"
+	} else if strings.HasPrefix(at, "/console/rule/") {
+		at = "a rule"
 	}
-	var keys []string
-	for k, v := range u.Query() {
-		if len(v[0]) < 20 && !strings.ContainsAny(v[0], "0123456789/:") {
-			k += "=" + v[0]
-		}
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return strings.Join(names, "/") + "?" + strings.Join(keys, "&")
+	return at + "?tab=" + u.Query().Get("tab") + " " + strings.Join(slices.Sorted(maps.Keys(u.Query())), " ")
 }
 
 // person is somebody with a browser in front of the console.
@@ -99,9 +91,14 @@ func (p *person) look(ctx context.Context, path string) (string, error) {
 	return string(body), err
 }
 
-// walk finds the pages that links lead to from the overview, a few of each shape.
+// Searches that people type, which no link has: of a few, of very many, of none.
+var searches = []string{"/console/repositories?q=0123", "/console/repositories?q=small", "/console/repositories?q=nothing", "/console/repositories/" + big + "?q=v012&tab=images",
+	"/console/repositories/" + big + "?q=nothing&tab=images"}
+
+// walk finds the pages that links lead to from the overview, a few of each shape, and has
+// searches beside them.
 func (p *person) walk(ctx context.Context) ([]string, error) {
-	next, seen, shapes := []string{"/console/"}, map[string]bool{"/console/": true}, map[string]int{}
+	next, seen, shapes := append([]string{"/console/"}, searches...), map[string]bool{"/console/": true}, map[string]int{}
 	for i := 0; i < len(next); i++ {
 		text, err := p.look(ctx, next[i])
 		if err != nil {
