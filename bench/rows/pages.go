@@ -134,28 +134,12 @@ func (w *weir) measurePages(ctx context.Context, reps int) (over []string, err e
 		return nil, err
 	}
 	for _, path := range paths {
-		took := make([]time.Duration, reps)
-		size := 0
-		before, err := w.cpu()
+		cpu, took, size, err := p.measure(ctx, path, reps)
 		if err != nil {
 			return nil, err
 		}
-		for i := range took {
-			begin := time.Now()
-			text, err := p.look(ctx, path)
-			if err != nil {
-				return nil, err
-			}
-			took[i], size = time.Since(begin), len(text)
-		}
-		after, err := w.cpu()
-		if err != nil {
-			return nil, err
-		}
-		cpu := (after - before) / time.Duration(reps)
-		slices.Sort(took)
 		line, err := json.Marshal(map[string]any{
-			"page": path, "reps": reps, "bytes": size, "p50_ms": ms(took[reps/2]), "p95_ms": ms(took[reps*95/100]), "cpu_ms": ms(cpu),
+			"page": path, "reps": len(took), "bytes": size, "p50_ms": ms(took[len(took)/2]), "p95_ms": ms(took[len(took)*95/100]), "cpu_ms": ms(cpu),
 		})
 		if err != nil {
 			return nil, err
@@ -167,4 +151,32 @@ func (w *weir) measurePages(ctx context.Context, reps int) (over []string, err e
 		}
 	}
 	return over, nil
+}
+
+// measure asks for a page reps times in each of five rounds. It returns what CPU it took in
+// the cheapest, since others who use the machine only make it more, and all times, sorted.
+func (p *person) measure(ctx context.Context, path string, reps int) (cpu time.Duration, took []time.Duration, size int, err error) {
+	for round := range 5 {
+		before, err := p.cpu()
+		if err != nil {
+			return 0, nil, 0, err
+		}
+		for range reps {
+			begin := time.Now()
+			text, err := p.look(ctx, path)
+			if err != nil {
+				return 0, nil, 0, err
+			}
+			took, size = append(took, time.Since(begin)), len(text)
+		}
+		after, err := p.cpu()
+		if err != nil {
+			return 0, nil, 0, err
+		}
+		if each := (after - before) / time.Duration(reps); round == 0 || each < cpu {
+			cpu = each
+		}
+	}
+	slices.Sort(took)
+	return cpu, took, size, nil
 }
