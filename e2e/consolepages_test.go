@@ -82,12 +82,12 @@ func (b *browser) sees() chromedp.Action {
 // returns their paths.
 func (b *browser) crawl(visit func(path string)) []string {
 	b.t.Helper()
-	const most = 300
+	const limit = 300
 	others := map[string]bool{}
 	seen, shapes, next := map[string]bool{"/console/": true}, map[string]int{}, []string{"/console/"}
 	for i := 0; i < len(next); i++ {
-		if i == most {
-			b.t.Fatalf("more than %d pages: %q", most, next[most-20:])
+		if i == limit {
+			b.t.Fatalf("more than %d pages: %q", limit, next[limit-20:])
 		}
 		if status := b.open(next[i]); status != 200 {
 			b.t.Errorf("a link leads to %s: %d", next[i], status)
@@ -99,7 +99,7 @@ func (b *browser) crawl(visit func(path string)) []string {
 			switch {
 			case !strings.HasPrefix(l, "/console/"):
 				b.t.Errorf("%s: a link leads out of the console, to %s", next[i], l)
-			case !seen[l] && shapes[shape(l)] < perShape:
+			case !seen[l] && shapes[shape(l)] < most(shape(l)):
 				seen[l] = true
 				shapes[shape(l)]++
 				next = append(next, l)
@@ -132,8 +132,13 @@ func (b *browser) answers(paths []string) {
 	}
 }
 
-// perShape is how many pages of one shape are visited.
-const perShape = 2
+// most is how many pages of one shape are visited: two of those that are most different.
+func most(shape string) int {
+	if regexp.MustCompile(`^an? |averylong|team/empty|delete|/user|/secret|/template`).MatchString(shape) {
+		return 1
+	}
+	return 2
+}
 
 var digests = regexp.MustCompile(`@[a-z0-9]+:[0-9a-f]+`)
 
@@ -168,8 +173,8 @@ func TestConsolePages(t *testing.T) {
 		key   key
 		least int // pages that there must be
 	}{
-		{"root", root, key{h.id, h.secret}, 1},
-		{"few rights", few, h.few, 1},
+		{"root", root, key{h.id, h.secret}, 60},
+		{"few rights", few, h.few, 10},
 	} {
 		t.Run(who.name, func(t *testing.T) {
 			who.b.t = t
@@ -205,7 +210,7 @@ func TestConsolePages(t *testing.T) {
 	t.Run("pictures", func(t *testing.T) {
 		b := root.another(t)
 		b.signIn(h.id, h.secret)
-		h.take(t, b)
+		h.take(b)
 	})
 }
 

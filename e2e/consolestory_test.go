@@ -58,6 +58,7 @@ func TestConsoleStory(t *testing.T) {
 	if is := b.text("(() => { const p = document.querySelector('progress'); return [p.value, p.max].join(' of ') })()"); is != fmt.Sprintf("%d of %d", 2<<20, 3<<20) {
 		t.Errorf("the bar is at %s", is)
 	}
+	b.keep(picture{file: "overview-pull", most: 700})
 	g.release()
 	if err := <-pulled; err != nil {
 		t.Fatal(err)
@@ -104,13 +105,16 @@ func (b *browser) makesRule() {
 	b.fill("Another registry: Host", "registry.example.com")
 	b.press("Next")
 	b.choose("None: pull anonymously")
+	b.keep(picture{file: "wizard-credential"})
 	b.press("Verify and go on")
 	b.fill("Cache repository prefix", "not/a prefix")
 	b.shows("No name of a repository begins like this")
 	b.fill("Cache repository prefix", "example") // the example is what it comes to, as somebody types
 	b.shows("/example/")
+	b.keep(picture{file: "wizard-namespace"})
 	b.press("Next")
 	b.shows("registry.example.com", "anonymous")
+	b.keep(picture{file: "wizard-review"})
 	b.press("Create the rule")
 	b.shows("The rule was created.")
 	b.press("Pull through cache rules")
