@@ -269,6 +269,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *Weir, err error) 
 		ID:       w.Registry.ID,
 		Region:   w.Registry.Region,
 		Host:     c.Registry.Host,
+		Port:     registryPort(c),
 		Version:  o.Version,
 		Logger:   w.log,
 		Draining: w.draining.Load,

@@ -159,3 +159,14 @@ func size(n int64) string {
 	}
 	return fmt.Sprintf("%.1f %ciB", v, units[i])
 }
+
+// registryPort is the port of the registry where it is not that of the API, "" where it is.
+func registryPort(c *config.Config) string {
+	for _, a := range c.Addresses() {
+		if a.Registry && !a.API {
+			_, port, _ := net.SplitHostPort(a.Address) // which was checked
+			return port
+		}
+	}
+	return ""
+}

@@ -35,6 +35,7 @@ type Options struct {
 	ID       string // registry ID, 12 digits
 	Region   string
 	Host     string // under which clients know the registry; "": that of the request
+	Port     string // of the registry, where Host is "" and it is another than the console's; "": it is not
 	Version  string // of this binary
 	Logger   *slog.Logger
 

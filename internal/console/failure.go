@@ -72,6 +72,12 @@ func (c *console) writeError(w *httpx.ResponseWriter, r *http.Request, err error
 			v.session = s
 		}
 	}
+	if errs.CodeOf(err) == errs.Denied && r.Method == http.MethodGet && r.URL.Path != Path {
+		if m := v.did(); m != "" { // it was done, and where it is shown is not the visitor's to see
+			_ = v.done(Path, m)
+			return
+		}
+	}
 	status, lead := failures(errs.Internal)
 	f := v.failure(err)
 	if f == nil {

@@ -10,7 +10,10 @@ import (
 	"github.com/weir-registry/weir/internal/errs"
 )
 
-// How parts of pages that move by themselves are sent.
+// livePath is what the paths of parts of pages that move by themselves begin with.
+const livePath = Path + "live/"
+
+// How they are sent.
 const (
 	liveEvery     = time.Second
 	maxStreams    = 256 // at a time

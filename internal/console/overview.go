@@ -36,7 +36,7 @@ const (
 
 func (c *console) overviewRoutes() {
 	c.page("GET /console/{$}", (*visit).overview)
-	c.page("GET /console/live/overview", (*visit).liveOverview)
+	c.page("GET "+livePath+"overview", (*visit).liveOverview)
 	c.page("GET /console/events", (*visit).events)
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
 	"slices"
@@ -86,7 +87,7 @@ func (v *visit) repositoryOrImage() error {
 func (v *visit) repository(name, id string, cause error, typed string) error {
 	s, may, err := v.repositoryOf(name)
 	if err != nil {
-		return err
+		return cmp.Or(cause, err) // who may not see it is still told what was wrong
 	}
 	if s.Name != name && cause == nil { // an alias of it
 		return v.redirect(address(repositoryPath(s.Name), "tab", id))

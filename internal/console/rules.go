@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -264,7 +265,7 @@ func (v *visit) rulePage() error {
 func (v *visit) showRule(prefix string, cause error, repository, tag string) error {
 	r, err := v.ruleInQuestion(prefix)
 	if err != nil {
-		return err
+		return cmp.Or(cause, err) // who may not see it is still told what was wrong
 	}
 	data := onRule{shownRule: r, Example: exampleOf(r.Rule, v.host()), Repository: repository, Tag: tag}
 	states, err := v.Admin.UpstreamStates(v.ctx(), v.caller())

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -193,7 +194,7 @@ func (v *visit) secretPage() error { return v.showSecret(v.query("name"), nil, v
 func (v *visit) showSecret(name string, cause error, form valueForm) error {
 	s, err := v.secretInQuestion(name)
 	if err != nil {
-		return err
+		return cmp.Or(cause, err) // who may not see it is still told what was wrong
 	}
 	if form.How == "" {
 		form.How = "login"

@@ -71,7 +71,8 @@ func (v *visit) signOut() error {
 		v.Auth.SignOut(k.Value)
 	}
 	v.setSession("")
-	return v.redirect(Path + "sign-in?done=" + url.QueryEscape("You are signed out."))
+	v.session = auth.Session{}
+	return v.done(Path+"sign-in", "You are signed out.")
 }
 
 // setPreferences keeps language and theme in the browser, for whoever uses it.

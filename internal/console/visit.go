@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -66,7 +70,7 @@ func (v *visit) enter() (bool, error) {
 		return false, v.redirect(to)
 	}
 	v.w.Principal = v.session.Caller.Name
-	if v.session.Renewed != "" {
+	if v.session.Renewed != "" && !strings.HasPrefix(v.r.URL.Path, livePath) { // which comes again by itself
 		v.setSession(v.session.Renewed)
 	}
 	if v.r.Method == http.MethodPost && subtle.ConstantTimeCompare([]byte(v.r.PostForm.Get("form")), []byte(v.session.Form)) != 1 {
@@ -89,13 +93,31 @@ func (v *visit) redirect(to string) error {
 }
 
 // done ends what a form does: the browser goes to a path of the console, where message is
-// shown. The message is one of the console's own texts.
+// shown, or to the overview if the visitor may not see that. The message is one of the
+// console's own texts.
 func (v *visit) done(to, message string) error {
 	sep := "?"
 	if strings.Contains(to, "?") {
 		sep = "&"
 	}
-	return v.redirect(to + sep + "done=" + url.QueryEscape(message))
+	return v.redirect(to + sep + "done=" + url.QueryEscape(message) + "&did=" + v.didMark(message))
+}
+
+// didMark goes with a message in an address, so that no link from elsewhere says that this
+// session has done something.
+func (v *visit) didMark(message string) string {
+	h := hmac.New(sha256.New, []byte(v.session.Form))
+	h.Write([]byte(message))
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
+}
+
+// did is the message that the page's address has, "" if it is not of this session.
+func (v *visit) did() string {
+	m := v.query("done")
+	if v.texts.known(m) && subtle.ConstantTimeCompare([]byte(v.query("did")), []byte(v.didMark(m))) == 1 {
+		return m
+	}
+	return ""
 }
 
 // formValue is what a field of the form has, without space around it.
@@ -109,7 +131,14 @@ func (v *visit) host() string {
 	if v.Host != "" {
 		return v.Host
 	}
-	return v.r.Host
+	if v.Port == "" {
+		return v.r.Host
+	}
+	name, _, err := net.SplitHostPort(v.r.Host)
+	if err != nil {
+		name = strings.Trim(v.r.Host, "[]")
+	}
+	return net.JoinHostPort(name, v.Port)
 }
 
 // Page is what every template gets.
@@ -142,7 +171,7 @@ func (v *visit) refuse(cause error, template, title string, data any) error {
 
 func (v *visit) show(status int, template string, p *Page) error {
 	p.Format, p.visit = v.format(), v
-	if m := v.query("done"); m != "" && v.texts.known(m) {
+	if m := v.did(); m != "" {
 		p.Done = v.T(m)
 	}
 	var b bytes.Buffer
@@ -191,6 +220,9 @@ func (p *Page) Here() string {
 	}
 	return p.visit.r.URL.RequestURI()
 }
+
+// Answers says that the page answers a form: it has what no address has.
+func (p *Page) Answers() bool { return p.visit.r.Method == http.MethodPost }
 
 // Plain says that what is typed can be read on its way.
 func (p *Page) Plain() bool { return !p.visit.encrypted() && !loopback(p.visit.r.Host) }
