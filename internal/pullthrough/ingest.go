@@ -226,7 +226,6 @@ func (in *ingest) give(ctx context.Context, err error) {
 	case errs.CodeOf(err) == errs.DigestMismatch:
 		e := errs.Wrap(errs.UpstreamFailed, err, "%s sent bytes for %s that do not have this digest", in.r.Upstream, in.d)
 		in.c.answers.put(mismatchKey(in.key), answer{err: e}, mismatchFor)
-		in.c.accounts.told(quotaKey(in.r), e)
 		err, drop = e, true
 	case errors.Is(err, errTooLong):
 		in.c.answers.put(in.asked(), answer{err: errs.As(err)}, mismatchFor)
@@ -347,7 +346,7 @@ func (in *ingest) transfer(ctx context.Context) error {
 			return err
 		}
 		if e := errs.As(err); e != nil && before < in.spool.Size() { // else it was noted
-			in.c.accounts.told(quotaKey(in.r), e)
+			in.c.accounts.told(quotaKey(in.r), in.asked(), e)
 		}
 		in.c.Logger.Info("resuming blob", "digest", in.d, "upstream", in.r.Upstream, "offset", in.spool.Size(), "try", tries, "error", err)
 		pause := time.NewTimer(between(tries, err))

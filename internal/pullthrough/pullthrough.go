@@ -264,7 +264,7 @@ func (c *Cache) answered(r *rule.Rule, key refKey) error {
 func (c *Cache) note(r *rule.Rule, key refKey, counted, head bool, err error) {
 	e := errs.As(err)
 	if err == nil || e != nil {
-		c.accounts.told(quotaKey(r), e)
+		c.accounts.told(quotaKey(r), key, e)
 	}
 	if err == nil {
 		if counted {

@@ -17,7 +17,8 @@ type accounts struct {
 }
 
 type account struct {
-	fails   int // in a row, of any of its requests
+	fails   int    // in a row, of any of its requests
+	of      refKey // the last of them that was answered with an error or nonsense
 	since   time.Time
 	refused time.Time // since when the credential is
 	failed  time.Time
@@ -30,12 +31,12 @@ func (a *accounts) ok(key string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if x, was := a.m[key]; was && (x.fails > 0 || !x.refused.IsZero()) {
-		x.fails, x.since, x.refused = 0, time.Time{}, time.Time{}
+		x.fails, x.of, x.since, x.refused = 0, refKey{}, time.Time{}, time.Time{}
 		a.m[key] = x
 	}
 }
 
-func (a *accounts) failed(key string, err *errs.Error) {
+func (a *accounts) failed(key string, of refKey, err *errs.Error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.m == nil {
@@ -45,7 +46,11 @@ func (a *accounts) failed(key string, err *errs.Error) {
 	x.err, x.failed = err.WithoutName(), now
 	switch {
 	case err.Code == errs.UpstreamRateLimited: // it has a memory of its own
+	case err.Code == errs.UpstreamFailed && x.of == of: // which may be of it alone
 	case err.Code != errs.UpstreamDenied:
+		if err.Code == errs.UpstreamFailed {
+			x.of = of
+		}
 		if x.fails++; x.fails == 1 {
 			x.since = now
 		}
@@ -55,8 +60,8 @@ func (a *accounts) failed(key string, err *errs.Error) {
 	a.m[key] = x
 }
 
-// told takes in what came of a request, nil or an error of Upstream's.
-func (a *accounts) told(key string, err *errs.Error) {
+// told takes in what came of a request for something, nil or an error of Upstream's.
+func (a *accounts) told(key string, of refKey, err *errs.Error) {
 	if err == nil {
 		a.ok(key)
 		return
@@ -65,10 +70,10 @@ func (a *accounts) told(key string, err *errs.Error) {
 	case errs.UpstreamDenied:
 		// Else it may be of one image alone: some upstreams say so of every name that they lack.
 		if errors.Is(err, errs.ErrNoLogin) || errors.Is(err, errs.ErrNoCredential) {
-			a.failed(key, err)
+			a.failed(key, of, err)
 		}
 	case errs.UpstreamUnreachable, errs.UpstreamTimeout, errs.UpstreamFailed, errs.UpstreamRateLimited:
-		a.failed(key, err)
+		a.failed(key, of, err)
 	case errs.ManifestUnknown, errs.BlobUnknown, errs.RepoUnknown, errs.RangeInvalid:
 		a.ok(key)
 	}

@@ -84,6 +84,15 @@ func TestStanding(t *testing.T) {
 		answered = ask("private/app", "v1")
 		stands("taken", "private", rule.Standing{Answered: answered, Failed: again, Failure: "who are you"})
 
+		up.refusing(answers(errs.UpstreamFailed, 0)) // of an image that cannot be used
+		for range 3 {
+			ask("hub/app", "old")
+		}
+		if got := w.cache.Standing(of("hub")); !got.Failing.IsZero() {
+			t.Errorf("one image alone: %+v", got)
+		}
+		up.refusing(nil)
+		ask("hub/app", "none")
 		up.refusing(answers(errs.UpstreamFailed, 0)) // nonsense of all kinds, as a page for a login
 		first = ask("hub/app", "v5")
 		ask("hub/app", "v6")

@@ -6,9 +6,9 @@ import "time"
 // what came of requests since the process started. Nobody is asked to find it out.
 type Standing struct {
 	Answered time.Time // when it last answered, whatever that was; zero: never
-	Failing  time.Time // since when every request fails, more than one; zero: it does not
+	Failing  time.Time // since when every request fails, and not one image alone; zero: they do not
 	Refused  time.Time // since when it refuses the credential; zero: it does not
-	Failed   time.Time // when something last failed that was not about one image alone; zero: nothing did
+	Failed   time.Time // when something last failed that need not be about one image alone; zero: nothing did
 	Failure  string    // what that was, in words that name no repository and no tag
 
 	Limited time.Time // until when it wants no manifests asked for; zero: it does not say so
