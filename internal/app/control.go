@@ -27,11 +27,17 @@ func (w *Weir) openAdmin(ctx context.Context, keys *seal.Keys, reg *registry.Reg
 		Destinations: w.destinations(),
 		Copies:       w.copies,
 
-		Validate: ups.check,
-		Egress:   ups.egress,
-		Traffic:  w.traffic.Report,
-		Events:   tell.last,
-		Space:    w.space,
+		Validate: func(ctx context.Context, r *rule.Rule) error {
+			err := ups.check(ctx, r)
+			if err == nil {
+				cache.LoggedIn(r)
+			}
+			return err
+		},
+		Egress:  ups.egress,
+		Traffic: w.traffic.Report,
+		Events:  tell.last,
+		Space:   w.space,
 		Standing: func(r *rule.Rule) rule.Standing {
 			s := cache.Standing(r)
 			s.Quota = ups.registry(r).Quota()

@@ -123,6 +123,14 @@ func TestRefusedCredential(t *testing.T) {
 	b := signedIn(t, s, s.Key)
 	b.says(site.Host+" does not take weir's credential", "refuses the credential first just now", "with robot")
 	b.lacks("a wrong secret")
+
+	if err := os.WriteFile(secret, []byte("right"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	api(t, s, "AmazonEC2ContainerRegistry_V20150921.ValidatePullThroughCacheRule", map[string]string{"ecrRepositoryPrefix": "up"}, nil)
+	b.get("/console/")
+	b.says("Everything is well.")
+	b.lacks("does not take weir's credential", "refuses the credential")
 }
 
 // TestFailureNamesNothing: who may see rules, but not the repositories, is not told by a

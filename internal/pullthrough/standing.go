@@ -79,6 +79,13 @@ func (a *accounts) told(key string, of refKey, err *errs.Error) {
 	}
 }
 
+// LoggedIn takes in that a rule's upstream was just reached, and took the rule's credential
+// if it has one.
+func (c *Cache) LoggedIn(r *rule.Rule) {
+	c.paths.ok(r.Upstream)
+	c.accounts.ok(quotaKey(r))
+}
+
 // Standing tells how things stand with a rule's upstream. Its quota is not known here.
 func (c *Cache) Standing(r *rule.Rule) rule.Standing {
 	var s rule.Standing

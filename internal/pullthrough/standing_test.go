@@ -84,6 +84,15 @@ func TestStanding(t *testing.T) {
 		answered = ask("private/app", "v1")
 		stands("taken", "private", rule.Standing{Answered: answered, Failed: again, Failure: "who are you"})
 
+		up.refusing(func(context.Context, string, string, string) error {
+			return errs.Wrap(errs.UpstreamDenied, errs.ErrNoLogin, "who are you")
+		})
+		refused = ask("private/app", "v3")
+		stands("refused again", "private", rule.Standing{Answered: refused, Refused: refused, Failed: refused, Failure: "who are you"})
+		<-time.After(time.Minute)
+		w.cache.LoggedIn(of("private"))
+		stands("logged in since", "private", rule.Standing{Answered: time.Now(), Failed: refused, Failure: "who are you"})
+
 		up.refusing(answers(errs.UpstreamFailed, 0)) // of an image that cannot be used
 		for range 3 {
 			ask("hub/app", "old")
