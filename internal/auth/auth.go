@@ -127,7 +127,8 @@ func (a *Auth) open(k meta.Key) (string, error) {
 func (a *Auth) active(ctx context.Context, id string) (meta.Key, error) {
 	k, err := a.rows.Key(ctx, id)
 	if errors.Is(err, fs.ErrNotExist) {
-		return meta.Key{}, errs.Wrap(errs.Unauthenticated, err, "the access key does not exist")
+		// Not with err, which has the whole of what may be a secret.
+		return meta.Key{}, errs.Wrap(errs.Unauthenticated, fmt.Errorf("access key %q: %w", clip(id), fs.ErrNotExist), "the access key does not exist")
 	}
 	if err != nil {
 		return meta.Key{}, err
@@ -213,10 +214,11 @@ func tooMany(wait time.Duration) error {
 	return &errs.Error{Code: errs.RateLimited, Msg: "too many logins with a wrong password from this address; try again later", RetryAfter: wait}
 }
 
-// clip keeps what a stranger sent short enough to be kept or logged.
+// clip keeps what a stranger sent short enough to be kept or logged. What is longer than an
+// access key's ID may be a secret, sent in its place, and little of it is kept.
 func clip(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "..."
+	if len(s) > 20 {
+		return s[:8] + "..."
 	}
 	return s
 }

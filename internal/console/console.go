@@ -99,10 +99,12 @@ type call struct {
 	err error
 }
 
-// open puts a handler that nobody has to be signed in for at a pattern of http.ServeMux.
+// open puts a handler that nobody has to be signed in for at a pattern of http.ServeMux. The
+// pattern is what the log calls it, until a form says what it does.
 func (c *console) open(pattern string, h func(*visit) error) {
 	c.mux.HandleFunc(pattern, func(_ http.ResponseWriter, r *http.Request) {
 		at := r.Context().Value(callKey{}).(*call)
+		at.w.Action = pattern
 		at.err = h(c.visit(at.w, r))
 	})
 }

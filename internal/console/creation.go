@@ -161,6 +161,7 @@ func (v *visit) newTemplatePage() error {
 
 func (v *visit) newTemplate() error {
 	in := v.templateInput()
+	v.does("ecr:CreateRepositoryCreationTemplate", in.Prefix)
 	t, err := v.Admin.CreateTemplate(v.ctx(), v.caller(), in)
 	if err != nil {
 		f := filled(in)
@@ -202,6 +203,7 @@ func (v *visit) templatePage() error {
 // or tags takes rights of its own, which nobody needs for what stays as it is.
 func (v *visit) changeTemplate() error {
 	in := v.templateInput()
+	v.does("ecr:UpdateRepositoryCreationTemplate", in.Prefix)
 	asSent := filled(in)
 	t, err := v.template(in.Prefix)
 	if err != nil {
@@ -250,6 +252,7 @@ func (v *visit) deleteTemplatePage() error {
 
 func (v *visit) deleteTemplate() error {
 	prefix := v.formValue("prefix")
+	v.does("ecr:DeleteRepositoryCreationTemplate", prefix)
 	if _, err := v.Admin.DeleteTemplate(v.ctx(), v.caller(), prefix); err != nil {
 		return v.askAgain(err, v.deleteTemplateQuestion(prefix))
 	}

@@ -50,12 +50,14 @@ func failures(code errs.Code) (status int, lead string) {
 	return http.StatusInternalServerError, "Something in weir is wrong."
 }
 
-// failure is what a page says of err; nil if there is nothing but the log for it.
+// failure is what a page says of err, which the request's line in the log has from here on;
+// nil if there is nothing but the log for it.
 func (v *visit) failure(err error) *Failure {
 	code := errs.CodeOf(err)
 	if code == errs.Internal {
 		return nil
 	}
+	v.w.Cause = err
 	status, lead := failures(code)
 	f := &Failure{Status: status, Lead: v.T(lead)}
 	if e := errs.As(err); e != nil {

@@ -92,6 +92,8 @@ func (v *visit) newRepository() error {
 func (v *visit) createRepository() error {
 	p := newRepositoryForm()
 	p.Name, p.Mutability, p.Exclusions = v.formValue("name"), v.formValue("mutability"), v.formValue("exclusions")
+	v.at(p.Name)
+	v.does("ecr:CreateRepository", "")
 	in := registry.NewRepository{Name: p.Name, Mutability: p.Mutability, Exclusions: strings.Fields(p.Exclusions)}
 	made, err := v.console.Registry.CreateRepository(v.ctx(), v.caller(), in)
 	if err != nil {

@@ -73,6 +73,7 @@ func (c can) May(action string) bool { return c["ecr:"+action] }
 
 func (v *visit) repositoryOrImage() error {
 	name, d, image := strings.Cut(v.r.PathValue("name"), "@")
+	v.at(name)
 	switch {
 	case image:
 		return v.image(name, digest.Digest(d))

@@ -1,11 +1,13 @@
 package console
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/registry"
 )
 
@@ -13,10 +15,12 @@ import (
 func (v *visit) changeRepository() error {
 	name, d, image := strings.Cut(v.r.PathValue("name"), "@")
 	at := repositoryPath(name)
+	v.at(name)
 	switch v.formValue("do") {
 	case "check":
 		return v.checkTag(name)
 	case "delete":
+		v.does(deleteRepository, "")
 		_, err := v.console.Registry.DeleteRepository(v.ctx(), v.caller(), name, v.formValue("force") != "")
 		if err != nil {
 			return v.repository(name, "delete", err, "")
@@ -27,29 +31,34 @@ func (v *visit) changeRepository() error {
 	case "archive", "restore":
 		return v.archiveImage(name, digest.Digest(d), v.formValue("do") == "archive")
 	case "put-lifecycle":
+		v.does(putLifecycle, "")
 		text := v.formText("policy")
 		if _, err := v.console.Registry.PutLifecyclePolicy(v.ctx(), v.caller(), name, text); err != nil {
 			return v.repository(name, "lifecycle", err, text)
 		}
 		return v.done(at+"?tab=lifecycle", "The policy is kept. The next run does what it says.")
 	case "preview":
+		v.does(startPreview, "")
 		text := v.formText("policy")
 		if _, err := v.console.Registry.StartPreview(v.ctx(), v.caller(), name, text); err != nil {
 			return v.repository(name, "lifecycle", err, text)
 		}
 		return v.redirect(at + "?tab=lifecycle&preview=1")
 	case "delete-lifecycle":
+		v.does(deleteLifecycle, "")
 		if _, err := v.console.Registry.DeleteLifecyclePolicy(v.ctx(), v.caller(), name); err != nil {
 			return v.repository(name, "lifecycle", err, "")
 		}
 		return v.done(at+"?tab=lifecycle", "The policy is deleted.")
 	case "put-policy":
+		v.does(iam.SetRepositoryPolicy, "")
 		text := v.formText("policy")
 		if _, err := v.console.Registry.SetRepositoryPolicy(v.ctx(), v.caller(), name, text, v.formValue("force") != ""); err != nil {
 			return v.repository(name, "permissions", err, text)
 		}
 		return v.done(at+"?tab=permissions", "The policy holds from now on.")
 	case "delete-policy":
+		v.does(iam.DeleteRepositoryPolicy, "")
 		if _, err := v.console.Registry.DeleteRepositoryPolicy(v.ctx(), v.caller(), name); err != nil {
 			return v.repository(name, "permissions", err, "")
 		}
@@ -63,6 +72,7 @@ func (v *visit) changeRepository() error {
 
 // checkTag asks the upstream what a tag is.
 func (v *visit) checkTag(name string) error {
+	v.does(iam.BatchImportUpstreamImage, v.formValue("tag"))
 	result, err := v.console.Registry.Check(v.ctx(), v.caller(), name, v.formValue("tag"))
 	if err != nil {
 		return v.repository(name, "images", err, "")
@@ -80,6 +90,7 @@ func (v *visit) checkTag(name string) error {
 // deleteImage deletes a tag, or an image with all that it has.
 func (v *visit) deleteImage(name string, d digest.Digest) error {
 	id := registry.ImageID{Digest: d, Tag: v.formValue("tag")}
+	v.does(iam.BatchDeleteImage, cmp.Or(id.Tag, string(d)))
 	gone, failures, err := v.console.Registry.DeleteImages(v.ctx(), v.caller(), name, []registry.ImageID{id})
 	if err == nil && len(failures) > 0 {
 		err = failures[0].Err
@@ -95,6 +106,7 @@ func (v *visit) deleteImage(name string, d digest.Digest) error {
 
 // archiveImage brings an image into the archive, or out of it.
 func (v *visit) archiveImage(name string, d digest.Digest, archived bool) error {
+	v.does(updateStorageClass, string(d))
 	if d == "" {
 		return errs.New(errs.ParamInvalid, "the form names no image")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-registry/weir/internal/admin"
 	"github.com/weir-registry/weir/internal/errs"
+	"github.com/weir-registry/weir/internal/iam"
 	"github.com/weir-registry/weir/internal/rule"
 )
 
@@ -300,6 +301,7 @@ func (v *visit) changeRule() error {
 	prefix := v.r.PathValue("prefix")
 	switch v.formValue("do") {
 	case "verify":
+		v.does(validateRule, prefix)
 		if _, _, err := v.Admin.ValidateRule(v.ctx(), v.caller(), prefix); err != nil {
 			return v.showRule(prefix, err, "", "")
 		}
@@ -309,6 +311,7 @@ func (v *visit) changeRule() error {
 	case "edit":
 		return v.editRule(prefix)
 	case "delete":
+		v.does(deleteRule, prefix)
 		if _, err := v.Admin.DeleteRule(v.ctx(), v.caller(), prefix); err != nil {
 			return v.showRule(prefix, err, "", "")
 		}
@@ -328,6 +331,8 @@ func (v *visit) checkRuleTag(prefix string) error {
 	if prefix != rule.Root {
 		name = prefix + "/" + repository
 	}
+	v.at(name)
+	v.does(iam.BatchImportUpstreamImage, tag)
 	if repository == "" || tag == "" {
 		return v.showRule(prefix, errs.New(errs.ParamInvalid, "a repository and a tag are needed"), repository, tag)
 	}
@@ -375,6 +380,7 @@ func (v *visit) showEdit(r shownRule, cause error, secret, role string) error {
 // editRule changes a rule's credential, and has its upstream asked with it if the visitor
 // may.
 func (v *visit) editRule(prefix string) error {
+	v.does(updateRule, prefix)
 	secret, role := v.formValue("secret"), v.formValue("role")
 	r, err := v.ruleInQuestion(prefix)
 	if err != nil {

@@ -210,6 +210,7 @@ func (v *visit) changeSecret() error {
 	name := v.formValue("name")
 	switch v.formValue("do") {
 	case "value":
+		v.does(putSecretValue, name)
 		form, value, err := v.value()
 		if err == nil {
 			_, _, err = v.Admin.PutSecretValue(v.ctx(), v.caller(), name, "", value, false, nil)
@@ -219,6 +220,7 @@ func (v *visit) changeSecret() error {
 		}
 		return v.done(secretAt(name), "The secret has its new value, which the next request to an upstream uses.")
 	case "restore":
+		v.does(restoreSecret, name)
 		if _, err := v.Admin.RestoreSecret(v.ctx(), v.caller(), name); err != nil {
 			return v.showSecret(name, err, valueForm{})
 		}
@@ -248,6 +250,7 @@ func (v *visit) showNewSecret(cause error, form secretForm) error {
 
 func (v *visit) newSecret() error {
 	form := secretForm{Name: v.formValue("name"), Description: v.formValue("description")}
+	v.does(createSecret, form.Name)
 	var value []byte
 	var err error
 	if form.Value, value, err = v.value(); err == nil {
@@ -285,6 +288,7 @@ func (v *visit) showDeleteSecret(name string, cause error, days string, atOnce b
 }
 
 func (v *visit) deleteSecret(name string) error {
+	v.does(deleteSecret, name)
 	typed, atOnce := v.formValue("days"), v.formValue("how") == "now"
 	days, err := strconv.Atoi(typed)
 	if atOnce {

@@ -125,16 +125,19 @@ func (v *visit) settingsDone(cause error, done string) error {
 }
 
 func (v *visit) putAccountSetting() error {
+	v.does("ecr:PutAccountSetting", v.formValue("name"))
 	err := v.Admin.PutAccountSetting(v.ctx(), v.caller(), v.formValue("name"), v.formValue("value"))
 	return v.settingsDone(err, "The setting was saved.")
 }
 
 func (v *visit) addExclusion() error {
+	v.does("ecr:RegisterPullTimeUpdateExclusion", v.formValue("add"))
 	_, err := v.Admin.RegisterExclusion(v.ctx(), v.caller(), v.formValue("add"))
 	return v.settingsDone(err, "Pulls by this principal change no pull times from now on.")
 }
 
 func (v *visit) removeExclusion() error {
+	v.does("ecr:DeregisterPullTimeUpdateExclusion", v.formValue("principal"))
 	err := v.Admin.DeregisterExclusion(v.ctx(), v.caller(), v.formValue("principal"))
 	return v.settingsDone(err, "Pulls by this principal change pull times again.")
 }

@@ -63,11 +63,17 @@ func (v *visit) signIn() error {
 		return v.refuse(err, "sign-in", v.T("Sign in"), in)
 	}
 	v.setSession(value)
+	if s, err := v.Auth.Session(v.r, value); err == nil {
+		v.w.Principal, v.w.Reference = s.Caller.Name, s.Caller.KeyID
+	}
 	return v.redirect(in.Next)
 }
 
 func (v *visit) signOut() error {
 	if k, err := v.r.Cookie(v.cookieName()); err == nil {
+		if s, err := v.Auth.Session(v.r, k.Value); err == nil {
+			v.w.Principal, v.w.Reference = s.Caller.Name, s.Caller.KeyID
+		}
 		v.Auth.SignOut(k.Value)
 	}
 	v.setSession("")

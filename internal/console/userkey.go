@@ -27,6 +27,7 @@ const maxKeyDays = 36500
 // cannot be loaded again.
 func (v *visit) createKey() error {
 	name := v.formValue("name")
+	v.does("iam:CreateAccessKey", name)
 	var expires time.Time
 	if days := v.formValue("days"); days != "" {
 		n, err := strconv.Atoi(days)
@@ -39,6 +40,7 @@ func (v *visit) createKey() error {
 	if err != nil {
 		return v.userDone(name, err, "")
 	}
+	v.does("iam:CreateAccessKey", name+" "+k.ID)
 	p := newKey{
 		Key: k, Secret: secret, Back: Path,
 		Login: "echo " + secret + " | docker login -u " + k.ID + " --password-stdin " + v.host(),
@@ -70,6 +72,7 @@ stringData:
 
 func (v *visit) setKeyActive() error {
 	name, id, active := v.formValue("name"), v.formValue("key"), v.formValue("active") == "true"
+	v.does("iam:UpdateAccessKey", name+" "+id)
 	done := "The access key is disabled."
 	if active {
 		done = "The access key is enabled."
@@ -105,6 +108,7 @@ func (v *visit) deleteKeyPage() error {
 
 func (v *visit) deleteKey() error {
 	name, id := v.formValue("name"), v.formValue("key")
+	v.does("iam:DeleteAccessKey", name+" "+id)
 	if err := v.Admin.DeleteKey(v.ctx(), v.caller(), id); err != nil {
 		return v.askAgain(err, v.deleteKeyQuestion(name, id))
 	}

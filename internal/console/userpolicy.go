@@ -60,6 +60,7 @@ func (v *visit) userPolicyPage() error {
 func (v *visit) putUserPolicy() error {
 	p := ownPolicy{Name: v.formValue("name"), Policy: v.formValue("policy"), New: v.formValue("new") != "", Document: v.formText("document")}
 	p.onUser = v.onUser(p.Name)
+	v.does("iam:PutUserPolicy", p.Name+" "+p.Policy)
 	if p.New {
 		// What a form calls new is not to replace anything.
 		u, err := v.Admin.User(v.ctx(), v.caller(), p.Name)
@@ -99,6 +100,7 @@ func (v *visit) deleteUserPolicyPage() error {
 
 func (v *visit) deleteUserPolicy() error {
 	name, policy := v.formValue("name"), v.formValue("policy")
+	v.does("iam:DeleteUserPolicy", name+" "+policy)
 	if err := v.Admin.DeleteUserPolicy(v.ctx(), v.caller(), name, policy); err != nil {
 		return v.askAgain(err, v.deleteUserPolicyQuestion(name, policy))
 	}

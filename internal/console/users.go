@@ -154,6 +154,7 @@ func (v *visit) newUserPage() error {
 
 func (v *visit) newUser() error {
 	in := newUserForm{v.formValue("name"), managedPolicies(v.r.PostForm["policy"])}
+	v.does("iam:CreateUser", in.Name)
 	_, err := v.Admin.CreateUser(v.ctx(), v.caller(), in.Name, v.r.PostForm["policy"])
 	if err != nil {
 		return v.refuseIn(err, "user-new", &Page{Title: v.T("Create user"), Section: usersPath, Data: in})
@@ -240,11 +241,13 @@ func (v *visit) userDone(name string, cause error, done string) error {
 
 func (v *visit) attachPolicy() error {
 	name := v.formValue("name")
+	v.does("iam:AttachUserPolicy", name+" "+v.formValue("policy"))
 	return v.userDone(name, v.Admin.AttachPolicy(v.ctx(), v.caller(), name, v.formValue("policy")), "The policy was attached.")
 }
 
 func (v *visit) detachPolicy() error {
 	name := v.formValue("name")
+	v.does("iam:DetachUserPolicy", name+" "+v.formValue("policy"))
 	return v.userDone(name, v.Admin.DetachPolicy(v.ctx(), v.caller(), name, v.formValue("policy")), "The policy was detached.")
 }
 
@@ -270,6 +273,7 @@ func (v *visit) deleteUserPage() error {
 
 func (v *visit) deleteUser() error {
 	name := v.formValue("name")
+	v.does("iam:DeleteUser", name)
 	if err := v.Admin.DeleteUser(v.ctx(), v.caller(), name); err != nil {
 		return v.askAgain(err, v.deleteUserQuestion(name))
 	}

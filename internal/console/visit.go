@@ -85,6 +85,18 @@ func (v *visit) elsewhere() bool {
 	return v.r.Method == http.MethodGet && v.r.Header.Get("Sec-Fetch-Site") == "cross-site" && v.r.Header.Get("Sec-Fetch-Mode") == "navigate"
 }
 
+// maxLogged is how many bytes of a name that was sent are worth a place in the log.
+const maxLogged = 256
+
+// does says for the log which of IAM's actions a form is, and what it is on. A repository is
+// in a field of its own.
+func (v *visit) does(action, on string) {
+	v.w.Action, v.w.Reference = action, on[:min(len(on), maxLogged)]
+}
+
+// at says for the log which repository a page or form is about.
+func (v *visit) at(repository string) { v.w.Repository = repository[:min(len(repository), maxLogged)] }
+
 // redirect sends the browser to a path of the console.
 func (v *visit) redirect(to string) error {
 	v.w.Header().Set("Location", to)

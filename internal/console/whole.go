@@ -54,6 +54,7 @@ func (v *visit) registryPolicy() error {
 
 func (v *visit) putRegistryPolicy() error {
 	p := registryPolicyPage{v.formValue("there") != "", v.formText("document")}
+	v.does(iam.PutRegistryPolicy, "")
 	if err := v.Registry.PutRegistryPolicy(v.ctx(), v.caller(), p.Document); err != nil {
 		return v.showRegistryPolicy(err, p)
 	}
@@ -88,6 +89,7 @@ func (v *visit) deleteRegistryPolicyPage() error {
 }
 
 func (v *visit) deleteRegistryPolicy() error {
+	v.does(iam.DeleteRegistryPolicy, "")
 	if _, err := v.Registry.DeleteRegistryPolicy(v.ctx(), v.caller()); err != nil {
 		return v.askAgain(err, v.deleteRegistryPolicyQuestion())
 	}
@@ -221,6 +223,7 @@ func (v *visit) replicationForm() rule.Replication {
 }
 
 func (v *visit) putReplication() error {
+	v.does("ecr:PutReplicationConfiguration", "")
 	rules := v.replicationForm()
 	p, err := v.replicationPage()
 	if err == nil && p.Was != v.formValue("was") {

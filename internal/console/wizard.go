@@ -258,12 +258,14 @@ func (v *visit) newRule() error {
 		w.Step = stepCredential
 		return v.chooseCredential(w)
 	case "verify":
+		v.does(validateRule, w.Host)
 		w.Step = stepReview
 		if _, err := v.Admin.TryRule(v.ctx(), v.caller(), w.input(v)); err != nil {
 			return v.showStep(w, err, credentialForm{})
 		}
 		return v.redirect(w.At(stepReview))
 	case "create":
+		v.does(createRule, w.Prefix)
 		w.Step = stepReview
 		r, err := v.Admin.CreateRule(v.ctx(), v.caller(), w.input(v))
 		if err != nil {
@@ -349,9 +351,11 @@ func (v *visit) storeCredential(form credentialForm) (name string, err error) {
 	}
 	value := loginValue(form.User, token)
 	if again {
+		v.does(putSecretValue, name)
 		_, _, err = v.Admin.PutSecretValue(v.ctx(), v.caller(), name, "", value, false, nil)
 		return name, err
 	}
+	v.does(createSecret, name)
 	_, _, err = v.Admin.CreateSecret(v.ctx(), v.caller(), admin.CreateSecretInput{Name: name, Value: value})
 	if err != nil {
 		return "", err

@@ -28,7 +28,8 @@ import (
 const MaxBody = 1 << 20
 
 // Handler answers a request. Returning an error before the first byte was written
-// has the error answered; after it, the connection is broken off.
+// has the error answered; after it, the connection is broken off. A handler that answers
+// a failure itself leaves it in ResponseWriter.Cause, for the access line.
 type Handler func(w *ResponseWriter, r *http.Request) error
 
 // Options of a handler.
@@ -95,6 +96,9 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError) // should it have written nothing
 	}
 	w.renew() // for what net/http still holds back
+	if err == nil {
+		err = w.Cause
+	}
 	h.log(w, r, time.Since(start), err, abort)
 	if h.Seen != nil {
 		h.Seen(w)

@@ -87,6 +87,16 @@ func TestAnswers(t *testing.T) {
 			log: map[string]any{"level": "INFO", "status": 418.0, "bytes": 12.0, "code": "BlobUnknown", "error": "wrapped: no such blob: row 7 of table secrets"},
 		},
 		{
+			name: "an error that the handler answers itself",
+			handler: func(w *httpx.ResponseWriter, _ *http.Request) error {
+				w.Cause = errs.Wrap(errs.BlobUnknown, secret, "no such blob")
+				w.WriteHeader(http.StatusNotFound)
+				return nil
+			},
+			status: 404,
+			log:    map[string]any{"level": "INFO", "status": 404.0, "bytes": 0.0, "code": "BlobUnknown", "error": "no such blob: row 7 of table secrets"},
+		},
+		{
 			name:    "untyped error",
 			handler: func(*httpx.ResponseWriter, *http.Request) error { return secret },
 			status:  500, body: "internal error",

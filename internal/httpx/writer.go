@@ -24,11 +24,12 @@ type ResponseWriter struct {
 	Principal  string // who is asking
 	Action     string // what for, in IAM's words where it has one
 	Repository string
-	Reference  string // tag or digest
+	Reference  string // tag or digest, or what else the action is on
 	Cache      string // hit, miss, join or stale
 	Upstream   string // host of the upstream concerned
 	Content    bool   // the body is a manifest or a blob
 	Rule       string // the prefix of the rule that it is of; "": none
+	Cause      error  // of an answer that the handler gave itself to what failed; nil: nothing did
 
 	inner   http.ResponseWriter
 	body    io.Reader // of the request as it came; nil: none
