@@ -165,7 +165,8 @@ type tagRow struct {
 	Digest          digest.Digest
 	Index, Archived bool
 	Platforms       []registry.TagPlatform
-	Others          int // platforms that are not shown
+	Others          int  // platforms that are not shown
+	Vast            bool // it names more than was looked at
 	Bytes           string
 	Word, Mark      string // its state, and how that looks
 	Again           string // when it is checked again; "" where no clock says it
@@ -205,11 +206,14 @@ func (v *visit) tagsTab(p *repositoryPage) (any, error) {
 func (v *visit) tagRow(s registry.TagState) tagRow {
 	f := v.format()
 	row := tagRow{
-		Name: s.Name, Digest: s.Digest, Short: f.Digest(s.Digest), Index: s.Index, Archived: s.Archived, Platforms: s.Platforms,
+		Name: s.Name, Digest: s.Digest, Short: f.Digest(s.Digest), Index: s.Index, Archived: s.Archived, Vast: s.Vast, Platforms: s.Platforms,
 		Bytes: f.Bytes(s.Size), Stored: f.When(s.Stored), Pulled: f.When(s.Pulled),
 	}
 	if n := len(s.Platforms); n > platformsShown {
 		row.Platforms, row.Others = s.Platforms[:platformsShown], n-platformsShown
+	}
+	if s.Vast {
+		row.Bytes, row.Others = "–", 0
 	}
 	word := "archived"
 	if !s.Archived {

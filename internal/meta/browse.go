@@ -88,7 +88,8 @@ func (db *DB) Totals(ctx context.Context, repo string) (RepositoryTotals, error)
 	return found[0], nil
 }
 
-// Member is something that a manifest names as its part.
+// Member is something that a manifest names as its part. A media type is cut, and a platform
+// left out, where it is longer than people need.
 type Member struct {
 	oci.Edge
 	Held bool // the repository may serve it; of a child: its manifest is there
@@ -100,17 +101,15 @@ func (db *DB) Members(ctx context.Context, repo string, d digest.Digest, limit i
 	if err := checkNames(repo, d); err != nil {
 		return nil, false, err
 	}
-	all, err := list(ctx, db.get(), listMembers, []any{repo, string(d)}, scanMember)
+	limit = max(limit, 0)
+	all, err := list(ctx, db.get(), listSomeMembers, []any{repo, string(d), int64(limit) + 1}, scanShortMember)
 	if err != nil {
 		return nil, false, fmt.Errorf("parts of %s@%s: %w", repo, d, err)
 	}
-	for _, m := range all {
-		if len(parts) == limit {
-			return parts, true, nil
-		}
+	for _, m := range all[:min(len(all), limit)] {
 		parts = append(parts, Member{m.Edge, m.servable && m.Kind != oci.EdgeChild || m.manifest && m.Kind == oci.EdgeChild})
 	}
-	return parts, false, nil
+	return parts, len(all) > limit, nil
 }
 
 // Indexes returns up to limit manifests of the repository that name d as a child, by digest.

@@ -235,6 +235,66 @@ func testBrowseTags(t *testing.T, o meta.Options) {
 	wantCode(t, "no text", errs.ParamInvalid, err)
 }
 
+// testVastTags: what images name is looked at in part where it is very much, and what others
+// name is told nevertheless.
+func testVastTags(t *testing.T, o meta.Options) {
+	ctx := t.Context()
+	db := open(t, o)
+	fill(t, db)
+	child := func(s, os string) oci.Edge {
+		return oci.Edge{Kind: oci.EdgeChild, Descriptor: oci.Descriptor{MediaType: oci.MediaTypeManifest, Digest: name(s), Size: 4, Platform: &oci.Platform{OS: os, Architecture: "amd64"}}}
+	}
+	put := func(s, tag string, children ...oci.Edge) {
+		t.Helper()
+		m, _ := manifest(t, s)
+		must(db.PutManifest(ctx, "r", m, oci.Edges{Index: true, List: children}, tag, at(1)))(t)
+	}
+	var few, many []oci.Edge
+	for i := range 3000 {
+		many = append(many, child(fmt.Sprint("c", i), "linux"))
+	}
+	few = many[:150]
+	put("few", "few", few...)
+	put("many", "many", many...)
+	put("same", "same", many...)
+	put("long", "long", child("amd", strings.Repeat("x", 2000)))
+	put("above", "above", child("many", "linux"))
+	var wide []oci.Edge
+	for i := range 6 {
+		put(fmt.Sprint("w", i), "", many[i*400:i*400+900]...)
+		wide = append(wide, child(fmt.Sprint("w", i), "linux"))
+	}
+	put("wide", "wide", wide...)
+
+	tags := first(db.BrowseTags(ctx, "r", "", "", 20))(t)
+	got := map[string][2]int{} // platforms, and missing or -1: not known
+	for _, x := range tags {
+		got[x.Name] = [2]int{len(x.Platforms), len(x.Missing)}
+		if x.Vast {
+			diff(t, "missing of "+x.Name, 0, len(x.Missing))
+			got[x.Name] = [2]int{len(x.Platforms), -1}
+		} else {
+			diff(t, "missing of "+x.Name, must(db.Missing(ctx, "r", x.Digest, x.Complete))(t), x.Missing)
+		}
+	}
+	diff(t, "tags", map[string][2]int{
+		"1": {3, 3}, "latest": {3, 3}, "few": {150, 150}, "many": {1000, -1}, "same": {1000, -1}, "long": {0, -1}, "above": {0, -1}, "wide": {4, -1},
+	}, got)
+
+	parts, more, err := db.Members(ctx, "r", name("many"), 200)
+	check(t, err)
+	diff(t, "parts", 200, len(parts))
+	diff(t, "more", true, more)
+
+	// Indexes that name the same again and again lack it once.
+	below := child("absent", "linux")
+	for i := range 5 {
+		put(fmt.Sprint("nest", i), "", slices.Repeat([]oci.Edge{below}, 200)...)
+		below = child(fmt.Sprint("nest", i), "linux")
+	}
+	diff(t, "missing of what is nested", []oci.Edge{child("absent", "linux")}, must(db.Missing(ctx, "r", below.Digest, ""))(t))
+}
+
 func testMoves(t *testing.T, o meta.Options) {
 	ctx := t.Context()
 	db := open(t, o)

@@ -26,6 +26,10 @@ type TagRow struct {
 	Platforms []PlatformRow
 	Missing   []oci.Edge // what the image needs and that is not here; see DB.Missing
 	Archived  bool
+
+	// Vast is true of an image that, with what it names, names more than is looked at for a
+	// page. Platforms are some of its then, and Size and Missing are not known.
+	Vast bool
 }
 
 // PlatformRow is a platform of an index: what its child says that it is for. It is foreign.
@@ -35,8 +39,18 @@ type PlatformRow struct {
 	Ready bool // and all that it names
 }
 
-// maxTagsLooked is how many tags are looked at for one page of those that have a part.
-const maxTagsLooked = 10_000
+// How much is looked at for one page of tags. What an image names is foreign: it may be very much.
+const (
+	maxTagsLooked = 10_000 // tags, for those that have a part
+
+	maxMembers     = 1000   // that one manifest names
+	maxTagMembers  = 4000   // that an image and all below it name
+	maxPageMembers = 20_000 // that the images of a page name
+
+	maxTogether  = 100    // members of a manifest that is read together with others
+	maxPreloaded = 10_000 // members that are read together
+	maxPlatform  = 1024   // bytes of a platform
+)
 
 // BrowseTags returns up to limit tags of a repository that have part somewhere in their
 // names, in upper or lower case, after the tag after, in the order of their bytes. What is
@@ -85,6 +99,7 @@ func (db *DB) fillTags(ctx context.Context, repo, part string, tags []TagRow) er
 		return nil
 	}
 	s := newSurvey(db.get(), repo)
+	s.page = &bounds{page: maxPageMembers}
 	args := []any{repo, tags[0].Name, tags[len(tags)-1].Name, part}
 	top, err := membersOfPage(ctx, db.get(), listPageMembers, args)
 	if err != nil {
@@ -94,44 +109,66 @@ func (db *DB) fillTags(ctx context.Context, repo, part string, tags []TagRow) er
 		return err
 	}
 	maps.Copy(s.loaded, top)
+	type image struct{ digest, complete digest.Digest }
+	filled := map[image]*TagRow{}
 	for i := range tags {
-		if err := s.fillTag(ctx, &tags[i]); err != nil {
+		t := &tags[i]
+		of := image{t.Digest, t.Complete}
+		if same := filled[of]; same != nil {
+			t.Size, t.Index, t.Platforms, t.Missing, t.Vast = same.Size, same.Index, same.Platforms, same.Missing, same.Vast
+			continue
+		}
+		if err := s.fillTag(ctx, t); err != nil {
 			return err
 		}
+		filled[of] = t
 	}
 	return nil
 }
 
-// membersOfPage returns what manifests name, by manifest.
+// membersOfPage returns what manifests name, by manifest. Those that name much are left out,
+// and some of very many.
 func membersOfPage(ctx context.Context, r runner, q query, args []any) (map[digest.Digest][]member, error) {
 	all := map[digest.Digest][]member{}
-	_, err := list(ctx, r, q, args, func(rows *sql.Rows) (_ struct{}, err error) {
+	var last digest.Digest
+	rows, err := list(ctx, r, q, args, func(rows *sql.Rows) (_ struct{}, err error) {
 		var parent string
-		m, err := scanMemberAfter(rows, &parent)
-		all[digest.Digest(parent)] = append(all[digest.Digest(parent)], m)
+		m, err := scanShortMemberAfter(rows, &parent)
+		last = digest.Digest(parent)
+		all[last] = append(all[last], m)
 		return struct{}{}, err
 	})
+	if len(rows) == maxPreloaded {
+		delete(all, last) // there may be more of it
+	}
+	maps.DeleteFunc(all, func(_ digest.Digest, members []member) bool { return len(members) > maxTogether })
 	return all, err
 }
 
 // fillTag adds what t's image names.
 func (s *survey) fillTag(ctx context.Context, t *TagRow) (err error) {
-	if t.Missing, err = s.missingOfHeld(ctx, t.Digest, t.Complete); err != nil { // a tag is only of what is held
-		return err
-	}
-	m, err := s.look(ctx, t.Digest, 0)
+	s.page.begin()
+	m, err := s.look(ctx, t.Digest, 0) // a tag is only of what is held
 	if err != nil {
 		return err
 	}
-	t.Size = sizeOf(s.loaded[t.Digest])
+	t.Size = m.size
 	for _, c := range m.children {
 		t.Index = true
-		t.Size = max(t.Size, sizeOf(s.loaded[c.Digest]))
-		if c.Platform != nil && !c.unknown {
+		if c.image != nil {
+			t.Size = max(t.Size, c.image.size)
+		}
+		if c.Platform != nil && !c.unknown && (c.image == nil || !c.image.vast) {
 			t.Platforms = append(t.Platforms, PlatformRow{*c.Platform, c.image != nil, c.ready()})
 		}
 	}
-	return nil
+	if !m.vast {
+		t.Missing, err = s.missingOfHeld(ctx, t.Digest, t.Complete)
+	}
+	if m.vast || s.page.over {
+		t.Vast, t.Size, t.Missing = true, 0, nil
+	}
+	return err
 }
 
 // sizeOf is the bytes of the config and layers among members, each once, counted as

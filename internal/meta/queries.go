@@ -232,6 +232,7 @@ const (
 	listRepositoryMoves
 	listTagMoves
 	listSomeIndexes
+	listSomeMembers
 	listNaming
 	queries
 )

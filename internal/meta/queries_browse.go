@@ -10,11 +10,16 @@ const ofPage = `SELECT t.digest FROM tags t
 	WHERE t.repository = $1 AND t.tag >= $2 AND t.tag <= $3
 		AND (CAST($4 AS TEXT) = '' OR replace(lower(t.tag), CAST($4 AS TEXT), '') <> lower(t.tag))`
 
-// membersOf is a query of what manifests name that %s says which are.
-const membersOf = `SELECT parent, kind, digest, media_type, size, platform, ` + servable + `, EXISTS (
-		SELECT 1 FROM manifests m WHERE m.repository = e.repository AND m.digest = e.digest)
-	FROM edges e WHERE repository = $1 AND kind IN ('child', 'config', 'layer') AND parent IN (%s)
-	ORDER BY parent, seq`
+// shortMember is what is read of a member for people: of what is foreign not more than they
+// are shown, and of a platform one byte more than maxPlatform, which tells that it is longer.
+const shortMember = `kind, digest, substr(media_type, 1, 255), size, substr(platform, 1, 1025), ` + servable + `, EXISTS (
+		SELECT 1 FROM manifests m WHERE m.repository = e.repository AND m.digest = e.digest)`
+
+// membersOf is a query of what manifests name that %s says which are: of each a few more than
+// maxTogether, which tells that there are more, and of all maxPreloaded.
+const membersOf = `SELECT parent, ` + shortMember + `
+	FROM edges e WHERE repository = $1 AND seq <= 101 AND kind IN ('child', 'config', 'layer') AND parent IN (%s)
+	ORDER BY parent, seq LIMIT 10000`
 
 // browseTexts are the statements about what people look at, page by page.
 var browseTexts = map[query]string{
@@ -45,7 +50,7 @@ var browseTexts = map[query]string{
 		ORDER BY t.tag LIMIT $4`,
 	listPageMembers: fmt.Sprintf(membersOf, ofPage),
 	listPageChildren: fmt.Sprintf(membersOf, `SELECT c.digest FROM edges c
-		WHERE c.repository = $1 AND c.kind = 'child' AND c.parent IN (`+ofPage+`)`),
+		WHERE c.repository = $1 AND c.seq <= 101 AND c.kind = 'child' AND c.parent IN (`+ofPage+`)`),
 	listRepositoryMoves: `SELECT tag, n, from_digest, to_digest, moved_at FROM tag_history
 		WHERE repository = $1 AND (moved_at, tag, n) < ($2, $3, $4)
 		ORDER BY moved_at DESC, tag DESC, n DESC LIMIT $5`,
@@ -53,4 +58,7 @@ var browseTexts = map[query]string{
 		WHERE repository = $1 AND tag = $2 AND n < $3 ORDER BY n DESC LIMIT $4`,
 	listSomeIndexes: `SELECT DISTINCT parent FROM edges
 		WHERE repository = $1 AND digest = $2 AND kind = 'child' ORDER BY parent LIMIT $3`,
+	listSomeMembers: `SELECT ` + shortMember + `
+		FROM edges e WHERE repository = $1 AND parent = $2 AND kind IN ('child', 'config', 'layer')
+		ORDER BY seq LIMIT $3`,
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -21,7 +22,8 @@ const maxDepth = 8
 // at least one of its children, and those children whose platform is in use, which
 // like, an earlier digest of the tag, tells: the platforms of like's children that are
 // offline-ready. If like is "" or tells none, one child is enough: that the manifest of
-// another is held tells only that somebody looked at it. Children of no or of an unknown platform (attestations) are not needed; the
+// another is held tells only that somebody looked at it. What several children need is
+// there once. Children of no or of an unknown platform (attestations) are not needed; the
 // latter do not count as the one either, unless all are such.
 //
 // A manifest that is not held is itself what is missing (Kind EdgeChild; size -1 where
@@ -51,19 +53,38 @@ type survey struct {
 	repo   string
 	seen   map[digest.Digest]*image
 	loaded map[digest.Digest][]member // what manifests name, as far as that was read already
+	page   *bounds                    // what is looked at is for a page; nil: it is not, and everything is
+}
+
+// bounds is how much more is looked at for a page.
+type bounds struct {
+	page, tag int  // members
+	over      bool // more would have been, of the tag
+}
+
+// begin begins with another tag.
+func (b *bounds) begin() { b.tag, b.over = maxTagMembers, false }
+
+// spend says whether n members more are still looked at.
+func (b *bounds) spend(n int) bool {
+	b.tag, b.page = b.tag-n, b.page-n
+	b.over = b.over || b.tag < 0 || b.page < 0
+	return !b.over
 }
 
 func newSurvey(r runner, repo string) *survey {
-	return &survey{r, repo, map[digest.Digest]*image{}, nil}
+	return &survey{runner: r, repo: repo, seen: map[digest.Digest]*image{}}
 }
 
 // image is one held manifest.
 type image struct {
 	children []child
 	missing  []oci.Edge // as far as it is not a tag's platforms that decide
+	size     int64      // see sizeOf; only for a page
+	vast     bool       // more is named than is looked at: what is missing is not known
 }
 
-func (m *image) ready() bool { return len(m.missing) == 0 }
+func (m *image) ready() bool { return len(m.missing) == 0 && !m.vast }
 
 // child is one manifest that an index names.
 type child struct {
@@ -135,12 +156,9 @@ func (s *survey) look(ctx context.Context, d digest.Digest, depth int) (*image, 
 	}
 	m := &image{}
 	s.seen[d] = m
-	members, ok := s.loaded[d]
-	if !ok {
-		var err error
-		if members, err = list(ctx, s.runner, listMembers, []any{s.repo, string(d)}, scanMember); err != nil {
-			return nil, err
-		}
+	members, err := s.members(ctx, d, m)
+	if err != nil {
+		return nil, err
 	}
 	count := map[string]int{}
 	for _, x := range members {
@@ -158,23 +176,43 @@ func (s *survey) look(ctx context.Context, d digest.Digest, depth int) (*image, 
 			c.unknown = x.Platform != nil
 		}
 		if x.manifest && depth < maxDepth {
-			var err error
 			if c.image, err = s.look(ctx, x.Digest, depth+1); err != nil {
 				return nil, err
 			}
+			m.vast = m.vast || c.image.vast
 		}
 		m.children = append(m.children, c)
 	}
-	if len(m.children) > 0 {
+	if len(m.children) > 0 && !m.vast {
 		m.missing = missingOf(m.children, func(child) bool { return false })
 	}
+	if s.page != nil && s.page.over {
+		delete(s.seen, d) // another tag may have room for it
+	}
 	return m, nil
+}
+
+// members returns what d, which is m, names: for a page not more than is looked at.
+func (s *survey) members(ctx context.Context, d digest.Digest, m *image) (members []member, err error) {
+	if s.page == nil {
+		return list(ctx, s.runner, listMembers, []any{s.repo, string(d)}, scanMember)
+	}
+	if m.vast = !s.page.spend(1); m.vast {
+		return nil, nil
+	}
+	members, ok := s.loaded[d]
+	if !ok {
+		members, err = list(ctx, s.runner, listSomeMembers, []any{s.repo, string(d), int64(maxMembers) + 1}, scanShortMember)
+	}
+	m.size = sizeOf(members)
+	m.vast = !s.page.spend(len(members)) || len(members) > maxMembers || slices.ContainsFunc(members, func(x member) bool { return x.long })
+	return members[:min(len(members), maxMembers)], err
 }
 
 // missingOf is what an index's children lack if those are needed that need says, and
 // at least one.
 func missingOf(children []child, need func(child) bool) []oci.Edge {
-	var missing, started, absent []oci.Edge
+	var missing, started, absent edgeSet
 	one := false
 	for _, c := range counting(children) {
 		if c.ready() {
@@ -182,21 +220,50 @@ func missingOf(children []child, need func(child) bool) []oci.Edge {
 			continue
 		}
 		if need(c) {
-			missing = append(missing, c.missing()...)
+			missing.addOf(c)
 		}
 		if c.image != nil {
-			started = append(started, c.missing()...)
+			started.addOf(c)
 		} else {
-			absent = append(absent, c.missing()...)
+			absent.addOf(c)
 		}
 	}
 	switch {
-	case one || len(missing) > 0:
-		return missing
-	case len(started) > 0:
-		return started
+	case one || len(missing.list) > 0:
+		return missing.list
+	case len(started.list) > 0:
+		return started.list
 	}
-	return absent
+	return absent.list
+}
+
+// edgeSet is edges, each once: indexes may name one image very often, and each other.
+type edgeSet struct {
+	list     []oci.Edge
+	children map[digest.Digest]bool // that were added
+	edges    map[edgeKey]bool
+}
+
+type edgeKey struct {
+	kind   oci.EdgeKind
+	digest digest.Digest
+}
+
+// addOf adds what c lacks.
+func (s *edgeSet) addOf(c child) {
+	if s.children[c.Digest] {
+		return
+	}
+	if s.children == nil {
+		s.children, s.edges = map[digest.Digest]bool{}, map[edgeKey]bool{}
+	}
+	s.children[c.Digest] = true
+	for _, e := range c.missing() {
+		if k := (edgeKey{e.Kind, e.Digest}); !s.edges[k] {
+			s.edges[k] = true
+			s.list = append(s.list, e)
+		}
+	}
 }
 
 // counting returns the children one of which must be ready.
@@ -228,20 +295,34 @@ type member struct {
 	oci.Edge
 	servable bool // held and linked
 	manifest bool // held as a manifest
+	long     bool // it has a platform that is longer than is read
 }
 
-func scanMember(rows *sql.Rows) (member, error) { return scanMemberAfter(rows) }
+func scanMember(rows *sql.Rows) (member, error) {
+	m, platform, err := scanMemberAfter(rows)
+	if err == nil {
+		m.Platform, err = unmarshalPlatform(platform)
+	}
+	return m, err
+}
+
+// scanShortMember scans a shortMember.
+func scanShortMember(rows *sql.Rows) (member, error) { return scanShortMemberAfter(rows) }
+
+// scanShortMemberAfter scans a shortMember, after others.
+func scanShortMemberAfter(rows *sql.Rows, others ...any) (member, error) {
+	m, platform, err := scanMemberAfter(rows, others...)
+	if m.long = len(platform) > maxPlatform; err == nil && !m.long {
+		m.Platform, err = unmarshalPlatform(platform)
+	}
+	return m, err
+}
 
 // scanMemberAfter scans the columns of a member, after others.
-func scanMemberAfter(rows *sql.Rows, others ...any) (member, error) {
-	var m member
+func scanMemberAfter(rows *sql.Rows, others ...any) (m member, platform []byte, err error) {
 	var kind, d string
-	var mediaType, platform []byte
-	if err := rows.Scan(append(others, &kind, &d, &mediaType, &m.Size, &platform, &m.servable, &m.manifest)...); err != nil {
-		return m, err
-	}
+	var mediaType []byte
+	err = rows.Scan(append(others, &kind, &d, &mediaType, &m.Size, &platform, &m.servable, &m.manifest)...)
 	m.Kind, m.Digest, m.MediaType = oci.EdgeKind(kind), digest.Digest(d), string(mediaType)
-	var err error
-	m.Platform, err = unmarshalPlatform(platform)
-	return m, err
+	return m, platform, err
 }

@@ -90,6 +90,7 @@ var suite = []struct {
 	{"upgrade of totals", testUpgradeTotals},
 	{"repositories for people", testBrowseRepositories},
 	{"tags for people", testBrowseTags},
+	{"tags of what names very much", testVastTags},
 	{"moves of tags", testMoves},
 	{"parts of manifests", testMembers},
 	{"what is missing", testMissing},

@@ -22,6 +22,7 @@ import (
 // How much of an image is told at most.
 const (
 	maxParts    = 200     // of one manifest
+	maxNodes    = 2000    // of all whose parts are told
 	maxExpanded = 64      // children of an index whose parts are told
 	maxAbout    = 100     // of what is about an image
 	maxIndexes  = 20      // that name an image
@@ -53,7 +54,8 @@ func (r *Registry) Tree(ctx context.Context, c iam.Caller, repo string, d digest
 		return Node{}, err
 	}
 	top := Node{Held: true, Edge: oci.Edge{Descriptor: oci.Descriptor{MediaType: m.MediaType, Digest: m.Digest}}}
-	if err := r.parts(ctx, row.Name, &top); err != nil {
+	left := maxNodes
+	if err := r.parts(ctx, row.Name, &top, &left); err != nil {
 		return Node{}, err
 	}
 	if top.Of, err = r.db.Indexes(ctx, row.Name, m.Digest, maxIndexes); err != nil {
@@ -62,11 +64,11 @@ func (r *Registry) Tree(ctx context.Context, c iam.Caller, repo string, d digest
 	expanded := 0
 	for i := range top.Parts {
 		if p := &top.Parts[i]; p.Kind == oci.EdgeChild && p.Held {
-			if expanded++; expanded > maxExpanded {
+			if expanded++; expanded > maxExpanded || left == 0 {
 				p.More = true
 				continue
 			}
-			if err := r.parts(ctx, row.Name, p); err != nil {
+			if err := r.parts(ctx, row.Name, p, &left); err != nil {
 				return Node{}, err
 			}
 		}
@@ -74,10 +76,10 @@ func (r *Registry) Tree(ctx context.Context, c iam.Caller, repo string, d digest
 	return top, nil
 }
 
-// parts adds to p what it names.
-func (r *Registry) parts(ctx context.Context, repo string, p *Node) error {
-	members, more, err := r.db.Members(ctx, repo, p.Digest, maxParts)
-	p.More = more
+// parts adds to p what it names, of which up to left are told.
+func (r *Registry) parts(ctx context.Context, repo string, p *Node, left *int) error {
+	members, more, err := r.db.Members(ctx, repo, p.Digest, min(maxParts, *left))
+	p.More, *left = more, *left-len(members)
 	for _, m := range members {
 		p.Parts = append(p.Parts, Node{Edge: m.Edge, Held: m.Held})
 	}
