@@ -22,6 +22,7 @@ type imagePage struct {
 	Deleting   bool   // the visitor is asked whether to delete it
 	Tag        string // by which it is to be deleted
 	Reference  string // by which clients pull it
+	Others     int    // tags that are not shown
 
 	Tree        []treeRow
 	PartOf      []digest.Digest // indexes
@@ -33,6 +34,9 @@ type imagePage struct {
 	Replication []copyRow
 	Replicated  bool // whether there is anything is known
 }
+
+// tagsShown is how many tags of one image its page shows.
+const tagsShown = 100
 
 type label struct{ Name, Value string }
 
@@ -70,6 +74,9 @@ func (v *visit) showImage(name string, d digest.Digest, cause error) error {
 	p := imagePage{
 		Image: images[0], Repository: s.Name, Path: repositoryPath(s.Name), Can: may, Tag: v.query("tag"),
 		Deleting: v.query("delete") != "" && may[iam.BatchDeleteImage], Reference: v.host() + "/" + s.Name + "@" + string(d),
+	}
+	if n := len(p.Tags); n > tagsShown {
+		p.Tags, p.Others = p.Tags[:tagsShown], n-tagsShown
 	}
 	for _, add := range []func(*imagePage) error{v.addTree, v.addConfig, v.addAbout, v.addCopies} {
 		if err := add(&p); err != nil {

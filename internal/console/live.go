@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"sync"
@@ -74,13 +73,13 @@ func (v *visit) live(template, part string, data func() (any, error)) error {
 			return err
 		}
 		v.now = time.Now()
-		var b bytes.Buffer
+		var b bounded
 		p := &Page{Format: Format{v.texts, v.lang, v.now}, Data: d, visit: v}
 		if err := v.pages.part(&b, template, part, p); err != nil {
 			return err
 		}
 		quiet++
-		switch text := b.String(); {
+		switch text := b.text.String(); {
 		case text != last:
 			last, quiet = text, 0
 			err = v.send("data: " + strings.ReplaceAll(strings.ReplaceAll(text, "\r", ""), "\n", "\ndata: ") + "\n\n")

@@ -181,6 +181,17 @@ func (f Format) Span(d time.Duration) string {
 	return f.T("%d h", int(d/time.Hour))
 }
 
+// maxForeign is how many bytes of a text are shown that images, or upstreams, say of themselves.
+const maxForeign = 100
+
+// Cut is a text that is foreign, or its beginning.
+func (f Format) Cut(s string) string {
+	if len(s) > maxForeign {
+		s = strings.ToValidUTF8(s[:maxForeign], "") + "…"
+	}
+	return s
+}
+
 // Digest is the beginning of a digest, for where its whole length is not needed.
 func (f Format) Digest(d any) string {
 	s := fmt.Sprint(d)

@@ -186,15 +186,30 @@ func (v *visit) show(status int, template string, p *Page) error {
 	if m := v.did(); m != "" {
 		p.Done = v.T(m)
 	}
-	var b bytes.Buffer
+	var b bounded
 	if err := v.pages.write(&b, template, p); err != nil {
 		return err
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v.w.Header().Set("Content-Language", string(v.lang))
 	v.w.WriteHeader(status)
-	_, err := b.WriteTo(v.w)
+	_, err := v.w.Write(b.text.Bytes())
 	return err
+}
+
+// maxPage is how many bytes a page may have: it is made in memory. What pages show is bounded
+// where it is read, so that none comes near.
+const maxPage = 16 << 20
+
+// bounded is a page that is being made.
+type bounded struct{ text bytes.Buffer }
+
+// Write adds to the page. Errors: errs.LimitExceeded.
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.text.Len()+len(p) > maxPage {
+		return 0, errs.New(errs.LimitExceeded, "this page would have more than %d MiB, and is not shown; the API tells the same page by page", maxPage>>20)
+	}
+	return b.text.Write(p)
 }
 
 // About is the page for a part of it that is about less.

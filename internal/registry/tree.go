@@ -25,6 +25,8 @@ const (
 	maxNodes    = 2000    // of all whose parts are told
 	maxExpanded = 64      // children of an index whose parts are told
 	maxAbout    = 100     // of what is about an image
+	maxRead     = 8 << 20 // bytes of manifests that are read of what is about an image
+	maxNotes    = 20      // annotations of one
 	maxIndexes  = 20      // that name an image
 	maxConfig   = 1 << 20 // bytes of a config that is read
 	maxValues   = 500     // labels, lines of history and the like
@@ -251,7 +253,7 @@ type About struct {
 
 // AboutList is what there is about an image, as far as that is known here.
 type AboutList struct {
-	List    []About
+	List    []About   // of many annotations the first, and the begin of long ones
 	More    bool      // there is more than is told
 	Checked time.Time // when the upstream last said what there is; zero: it was not asked
 }
@@ -276,8 +278,13 @@ func (r *Registry) About(ctx context.Context, c iam.Caller, repo string, d diges
 		return AboutList{}, err
 	}
 	l := AboutList{Checked: said.Checked, More: len(held) > maxAbout}
+	left := maxRead
 	for _, d := range held[:min(len(held), maxAbout)] {
-		if err := r.addAbout(ctx, row, &l, d, ""); err != nil {
+		if left <= 0 {
+			l.More = true
+			break
+		}
+		if err := r.addAbout(ctx, row, &l, d, "", &left); err != nil {
 			return AboutList{}, err
 		}
 	}
@@ -293,13 +300,35 @@ func (r *Registry) About(ctx context.Context, c iam.Caller, repo string, d diges
 		if err != nil && errs.CodeOf(err) != errs.ManifestUnknown {
 			return AboutList{}, err
 		}
-		l.List = append(l.List, About{Referrer: x, Held: err == nil})
+		l.List = append(l.List, About{Referrer: brief(x), Held: err == nil})
 	}
-	return l, r.addTagged(ctx, row, &l, m.Digest)
+	return l, r.addTagged(ctx, row, &l, m.Digest, &left)
 }
 
-// addAbout adds a manifest that is held.
-func (r *Registry) addAbout(ctx context.Context, row meta.Repository, l *AboutList, d digest.Digest, tag string) error {
+// brief is x with what is long in it cut.
+func brief(x oci.Referrer) oci.Referrer {
+	x.MediaType, x.ArtifactType = begin(x.MediaType), begin(x.ArtifactType)
+	all := x.Annotations
+	x.Annotations = map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if len(x.Annotations) == maxNotes {
+			break
+		}
+		x.Annotations[begin(name)] = begin(all[name])
+	}
+	return x
+}
+
+// begin is s, or as much of it as is told, without the memory of the rest.
+func begin(s string) string {
+	if len(s) > maxValue {
+		s = strings.ToValidUTF8(s[:maxValue], "")
+	}
+	return strings.Clone(s)
+}
+
+// addAbout adds a manifest that is held, and takes its bytes from left.
+func (r *Registry) addAbout(ctx context.Context, row meta.Repository, l *AboutList, d digest.Digest, tag string, left *int) error {
 	m, err := r.db.Manifest(ctx, row.Name, d)
 	if errs.CodeOf(err) == errs.ManifestUnknown { // it went a moment ago
 		return nil
@@ -307,10 +336,12 @@ func (r *Registry) addAbout(ctx context.Context, row meta.Repository, l *AboutLi
 	if err != nil {
 		return err
 	}
+	*left -= len(m.Raw)
 	x := About{Held: true, Tag: tag}
 	if x.Referrer, err = m.Referrer(); err != nil {
 		return err
 	}
+	x.Referrer = brief(x.Referrer)
 	if row.Archives {
 		if x.Archived, err = r.db.Archived(ctx, row.Name, d); err != nil {
 			return err
@@ -321,7 +352,7 @@ func (r *Registry) addAbout(ctx context.Context, row meta.Repository, l *AboutLi
 }
 
 // addTagged adds what is about an image by its tag only: cosign's of old.
-func (r *Registry) addTagged(ctx context.Context, row meta.Repository, l *AboutList, d digest.Digest) error {
+func (r *Registry) addTagged(ctx context.Context, row meta.Repository, l *AboutList, d digest.Digest, left *int) error {
 	for _, what := range []string{"sig", "att", "sbom"} {
 		tag := string(d.Algorithm()) + "-" + d.Encoded() + "." + what
 		t, err := r.db.Tag(ctx, row.Name, tag)
@@ -331,7 +362,7 @@ func (r *Registry) addTagged(ctx context.Context, row meta.Repository, l *AboutL
 		case err != nil:
 			return err
 		}
-		if err := r.addAbout(ctx, row, l, t.Digest, tag); err != nil {
+		if err := r.addAbout(ctx, row, l, t.Digest, tag, left); err != nil {
 			return err
 		}
 	}
