@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/weir-registry/weir/internal/upstream/upstreamtest"
@@ -43,7 +44,7 @@ func TestConsoleStory(t *testing.T) {
 
 	// A client pulls, and the overview shows how far it is.
 	layer := digest.FromBytes(img.Layers[0]).String()
-	point := g.stopAt(layer, 2<<20, false)
+	g.stopAt(layer, 1<<20, false)
 	pulled := make(chan error, 1)
 	go func() {
 		out, err := c.run(t, "", "pull", "--insecure", "--platform", "linux/amd64", s.ref("example", "team/app:v1"), filepath.Join(t.TempDir(), "image.tar"))
@@ -53,8 +54,14 @@ func TestConsoleStory(t *testing.T) {
 		pulled <- err
 	}()
 	b.press("Overview")
-	b.shows("example/team/app", "2.0 MiB of 3.0 MiB")
-	<-point.reached
+	b.shows("example/team/app", "1.0 MiB of 3.0 MiB")
+	b.run(chromedp.Evaluate("document.querySelector('main a[href=\"/console/repositories/example/team/app\"]').focus()", nil))
+	g.stopAt(layer, 2<<20, false)
+	g.got("", 0) // which wakes it
+	b.shows("2.0 MiB of 3.0 MiB")
+	if is := b.text("document.activeElement.textContent"); is != "example/team/app" {
+		t.Errorf("the focus does not stay where it is as the page moves: %q", is)
+	}
 	if is := b.text("(() => { const p = document.querySelector('progress'); return [p.value, p.max].join(' of ') })()"); is != fmt.Sprintf("%d of %d", 2<<20, 3<<20) {
 		t.Errorf("the bar is at %s", is)
 	}
