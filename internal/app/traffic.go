@@ -12,7 +12,6 @@ import (
 	"github.com/weir-registry/weir/internal/httpx"
 	"github.com/weir-registry/weir/internal/oci"
 	"github.com/weir-registry/weir/internal/pullthrough"
-	"github.com/weir-registry/weir/internal/registry"
 	"github.com/weir-registry/weir/internal/traffic"
 )
 
@@ -20,8 +19,7 @@ import (
 func (w *Weir) served(rw *httpx.ResponseWriter) {
 	w.metrics.Served(rw.Cache, rw.Status(), rw.Bytes())
 	if rw.Content && rw.Status() < http.StatusBadRequest {
-		source := registry.Source(rw.Cache)
-		w.traffic.Served(rw.Rule, source == registry.Hit || source == registry.Stale, rw.Bytes())
+		w.traffic.Served(rw.Rule, rw.Kept, rw.Bytes())
 	}
 }
 

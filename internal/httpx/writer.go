@@ -28,6 +28,7 @@ type ResponseWriter struct {
 	Cache      string // hit, miss, join or stale
 	Upstream   string // host of the upstream concerned
 	Content    bool   // the body is a manifest or a blob
+	Kept       bool   // that was here before it was asked for
 	Rule       string // the prefix of the rule that it is of; "": none
 	Cause      error  // of an answer that the handler gave itself to what failed; nil: nothing did
 

@@ -24,7 +24,7 @@ func (f *face) blob(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, req 
 	}
 	defer b.Close()
 	source, upstream, rule := b.From()
-	w.Content, w.Rule = true, rule
+	w.Content, w.Kept, w.Rule = true, b.WasKept(), rule
 	blobHeader(w, r, req, source, upstream)
 	size, err := length(r, b)
 	if err != nil {

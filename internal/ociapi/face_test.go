@@ -115,6 +115,7 @@ func (b *scriptedBlob) Length() int64 {
 	}
 	return int64(len(b.data))
 }
+func (b *scriptedBlob) WasKept() bool                           { return b.source == registry.Hit }
 func (b *scriptedBlob) From() (registry.Source, string, string) { return b.source, "up.example", "up" }
 func (b *scriptedBlob) Close() error                            { b.closed++; return nil }
 func (b *scriptedBlob) Verified(context.Context) error {

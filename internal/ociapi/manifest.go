@@ -21,6 +21,7 @@ func (f *face) manifest(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, 
 		return err
 	}
 	w.Upstream, w.Content, w.Rule = m.Upstream, true, m.Rule
+	w.Kept = m.Source == registry.Hit || m.Source == registry.Stale
 	came(w, m.Source, m.Age, m.Warning)
 	h := w.Header()
 	h.Set("Docker-Content-Digest", string(m.Digest))
@@ -34,6 +35,7 @@ func (f *face) manifest(w *httpx.ResponseWriter, r *http.Request, c iam.Caller, 
 	if req.Head {
 		return nil
 	}
+	m.Given()
 	_, err = w.Write(m.Raw)
 	return err
 }

@@ -49,6 +49,7 @@ type puller interface {
 type content interface {
 	Length() int64 // -1: not known yet
 	From() (source registry.Source, upstream, rule string)
+	WasKept() bool // before it was asked for
 	WriteRange(ctx context.Context, w registry.Sink, start, end int64) error
 	Verified(ctx context.Context) error
 	Close() error
@@ -71,6 +72,7 @@ func (o open) Length() int64 { return o.Size }
 func (o open) From() (source registry.Source, upstream, rule string) {
 	return o.Source, o.Upstream, o.Rule
 }
+func (o open) WasKept() bool { return o.Kept }
 
 // ReplicationHeader is what a registry sends with each request that copies an image here,
 // its ID and region: then it needs the right to replicate, in place of those to push.

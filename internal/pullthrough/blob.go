@@ -24,6 +24,7 @@ type Sink interface {
 type Blob struct {
 	Size   int64 // -1 while it arrives and nobody has said
 	Source Source
+	Kept   bool // its bytes were here when it was asked for, be it because of another repository
 
 	c    *Cache
 	s    Scope
@@ -47,7 +48,7 @@ type Blob struct {
 func (c *Cache) Blob(ctx context.Context, s Scope, d digest.Digest) (*Blob, error) {
 	b := &Blob{Size: -1, c: c, s: s, r: s.Rule, repo: s.Repository, d: d}
 	row, ok, err := c.openHeld(ctx, b)
-	if ok || err != nil {
+	if b.Kept = ok; ok || err != nil {
 		return b, err
 	}
 	if err := c.refusedBlob(s, d); err != nil {

@@ -91,6 +91,9 @@ func (r *Registry) fetchImage(ctx context.Context, c iam.Caller, s pullthrough.S
 	if err == nil && id.Digest != "" && m.Digest != id.Digest {
 		return nil, errs.New(errs.Conflict, "tag %s of %s is %s", id.Tag, s.Repository, m.Digest)
 	}
+	if err == nil {
+		m.Given()
+	}
 	return m, err
 }
 

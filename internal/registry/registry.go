@@ -52,6 +52,17 @@ type Manifest struct {
 	pullthrough.Answer
 	Upstream string // the rule's upstream host
 	Rule     string // its prefix; "": no rule fills the repository
+
+	count func(rule string, hit bool) // nil: it counts as no pull, given or not
+	hit   bool
+}
+
+// Given counts a pull of a manifest that is given to who asked. It is not, where the client
+// has it already.
+func (m *Manifest) Given() {
+	if m.count != nil {
+		m.count(m.Rule, m.hit)
+	}
 }
 
 // Blob is a blob for a client. Close it.
@@ -204,7 +215,7 @@ func (r *Registry) left(ctx context.Context, repo string) (pullthrough.Scope, er
 }
 
 // Manifest returns a manifest by tag or digest. pull is false where only its
-// existence is asked (HEAD), which counts as no pull. Errors: errs.NameInvalid,
+// existence is asked (HEAD), which counts as no pull; else see Manifest.Given. Errors: errs.NameInvalid,
 // Denied, Unauthenticated, RepoUnknown, ImageArchived, and pullthrough's.
 func (r *Registry) Manifest(ctx context.Context, c iam.Caller, repo string, ref oci.Reference, pull bool) (*Manifest, error) {
 	action, err := iam.BatchGetImage, error(nil)
@@ -235,16 +246,17 @@ func (r *Registry) manifest(ctx context.Context, c iam.Caller, s pullthrough.Sco
 	if err != nil {
 		return nil, err
 	}
+	m := &Manifest{Answer: a, Upstream: s.Rule.Upstream, Rule: s.Rule.Prefix}
 	if pull {
 		s.Unnoted = !r.settings.Load().Notes(c.ARN())
 		first := r.cache.Pulled(s, ref, a.Manifest)
 		if !oci.IsIndex(a.MediaType) {
-			r.pulled(s.Rule.Prefix, !first && (a.Source == Hit || a.Source == Stale))
+			m.count, m.hit = r.pulled, !first && (a.Source == Hit || a.Source == Stale)
 		}
 	} else if s.Own || s.Rule.Push {
 		r.told(ctx, c, s.Repository, a.Digest)
 	}
-	return &Manifest{a, s.Rule.Upstream, s.Rule.Prefix}, nil
+	return m, nil
 }
 
 // told notes that c was told that an image is there, if c may push there: it may be a

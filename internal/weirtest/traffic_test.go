@@ -89,3 +89,43 @@ func TestTraffic(t *testing.T) {
 		t.Errorf("traffic of one image of %d bytes (-want +got):\n%s", one, diff)
 	}
 }
+
+// TestTrafficShared: a blob that is here because of another repository is given of what was
+// held, and a client that has a manifest already and asks whether it is still that one pulls
+// nothing.
+func TestTrafficShared(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{})
+	site := up.Listen(t)
+	img := upstreamtest.NewImage(1, 100_000, 300)
+	up.Push("app", "v1", img)
+	up.Push("other", "v1", img)
+	s := weirtest.Start(t, weirtest.Settings(site, "prefetch: off", ""))
+	manifest := int64(len(img.Raw))
+	one := pullAll(t, s, "up/app", "v1", img)
+	pullAll(t, s, "up/other", "v1", img)
+	for range 3 {
+		resp := s.Do(http.MethodGet, "/v2/up/app/manifests/v1", http.Header{"If-None-Match": {`"` + string(img.Digest) + `"`}})
+		if resp.Body.Close(); resp.StatusCode != http.StatusNotModified {
+			t.Errorf("what the client has: %s", resp.Status)
+		}
+	}
+	s.Stop()
+
+	db, err := meta.Open(t.Context(), meta.Options{Path: filepath.Join(s.Folder, "data", "weir.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Traffic(t.Context(), time.Now().Add(-2*time.Hour), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got rule.Traffic
+	for _, r := range rows {
+		got = got.Plus(r.Traffic)
+	}
+	got.Upstream = 0 // the manifests of both, the blobs, and what was asked for whether they may be had
+	if diff := cmp.Diff(rule.Traffic{Pulls: 2, Bytes: 2 * one, HitBytes: one + manifest}, got); diff != "" {
+		t.Errorf("traffic of two repositories with one image of %d bytes (-want +got):\n%s", one, diff)
+	}
+}
