@@ -1,10 +1,12 @@
 package console_test
 
 import (
+	"database/sql"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -196,6 +198,34 @@ func TestHostileImage(t *testing.T) {
 	b.shows(200, "archived</span>")
 	b.post(page+"@"+d, url.Values{"do": {"restore"}})
 	b.shows(200, "out of the archive", "Labels")
+}
+
+// TestPreviewStates: a preview without results has no figures.
+func TestPreviewStates(t *testing.T) {
+	s := weirtest.Start(t, "")
+	b := signedIn(t, s, s.Key)
+	b.get("/console/new-repository")
+	b.post("/console/new-repository", url.Values{"name": {"own/app"}, "mutability": {"MUTABLE"}})
+	b.get("/console/repositories/own/app?tab=lifecycle")
+	b.submit("preview", url.Values{"policy": {`{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`}})
+	b.shows(200, "Expire: 0 images. Archive: 0 images. Nothing has been done.")
+	db, err := sql.Open("sqlite", filepath.Join(s.Folder, "data", "weir.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for state, want := range map[string]string{"IN_PROGRESS": "The preview is not over yet", "FAILED": "The preview failed", "EXPIRED": "The preview is too old"} {
+		res, err := db.Exec("UPDATE lifecycle_previews SET status = ?", state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := res.RowsAffected(); n != 1 || err != nil {
+			t.Fatalf("%d previews, %v", n, err)
+		}
+		b.get("/console/repositories/own/app?tab=lifecycle&preview=1")
+		b.shows(200, want, "&#34;countNumber&#34;:1}")
+		b.lacks("Expire: 0 images")
+	}
 }
 
 // TestRepositoryPolicies: the lifecycle policy with its preview, and permissions.

@@ -321,6 +321,7 @@ type lifecycleTab struct {
 	Saved     bool   // there is one
 	Evaluated time.Time
 	Preview   *registry.Preview
+	NoFigures string // a text: why the preview has none; "": it has
 	Results   []registry.PreviewResult
 	Following string // more results
 	Events    []registry.LifecycleEvent
@@ -357,8 +358,8 @@ func (v *visit) lifecycleTab(p *repositoryPage, typed string, failed bool) (any,
 		case err != nil:
 			return nil, err
 		default:
-			t.Preview, t.Results = &preview, results
-			if !failed {
+			t.Preview, t.Results, t.NoFigures = &preview, results, noFigures(preview)
+			if !failed && preview.Text != "" {
 				t.Text = preview.Text
 			}
 		}
@@ -368,6 +369,19 @@ func (v *visit) lifecycleTab(p *repositoryPage, typed string, failed bool) (any,
 	}
 	t.Events, err = v.console.Registry.LifecycleEvents(v.ctx(), v.caller(), p.Name, 0, 20)
 	return t, err
+}
+
+// noFigures says why a preview does not tell what the policy would do. It is a text.
+func noFigures(p registry.Preview) string {
+	switch p.Status {
+	case registry.PreviewComplete:
+		return ""
+	case registry.PreviewFailed:
+		return "The preview failed, and nothing is known: start it again. The log says why."
+	case registry.PreviewExpired:
+		return "The preview is too old, and its figures are gone: start it again."
+	}
+	return "The preview is not over yet: load the page again. One that a restart of weir has cut counts as failed after five minutes."
 }
 
 // permissionsTab is the policy, and what it and the others decide for a user.

@@ -38,6 +38,8 @@ const (
 	Transition = lifecycle.Transition
 
 	PreviewComplete = meta.PreviewComplete
+	PreviewFailed   = meta.PreviewFailed
+	PreviewExpired  = meta.PreviewExpired
 )
 
 // LifecyclePolicy is a repository's lifecycle policy.
