@@ -20,6 +20,29 @@ func document(actions string) string {
 	return `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[` + actions + `],"Resource":"*"}]}`
 }
 
+// TestBareUser: a user without a policy may do what other policies allow, as the page says.
+func TestBareUser(t *testing.T) {
+	s := weirtest.Start(t, "")
+	b := signedIn(t, s, s.Key)
+	b.get("/console/users/new")
+	b.shows(200, "A user without a policy may do what policies of repositories and of the registry allow, and nothing else.")
+	for _, repo := range []string{"own/app", "own/other"} {
+		api(t, s, "AmazonEC2ContainerRegistry_V20150921.CreateRepository", map[string]string{"repositoryName": repo}, nil)
+		pushHostile(t, s, repo, "1")
+	}
+	api(t, s, "AmazonEC2ContainerRegistry_V20150921.SetRepositoryPolicy", map[string]string{
+		"repositoryName": "own/app", "policyText": `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"ecr:*"}}`,
+	}, nil)
+	bare := s.As(newUser(t, s, "bare", ""))
+	for path, want := range map[string]int{"/v2/own/app/manifests/1": 200, "/v2/own/other/manifests/1": 403} {
+		resp := bare.Do("GET", path, nil)
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %s, want %d", path, resp.Status, want)
+		}
+	}
+}
+
 func TestUserPages(t *testing.T) {
 	s := weirtest.Start(t, "")
 	b := signedIn(t, s, s.Key)
