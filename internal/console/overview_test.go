@@ -289,6 +289,9 @@ func TestEvents(t *testing.T) {
 	b.lacks(":bad39", ":bad50", "Imported up/app")
 	b.get("/console/events?q=nowhere")
 	b.says("No event is like this.")
+	b.get("/console/events?after=0123") // which is forgotten
+	b.shows(200, "Older events are not remembered any more.", "To the begin")
+	b.lacks("Nothing has happened")
 	b.get("/console/events?kind=x")
 	b.shows(400, "is no kind of event")
 }
