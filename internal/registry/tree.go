@@ -308,6 +308,9 @@ func (r *Registry) About(ctx context.Context, c iam.Caller, repo string, d diges
 // brief is x with what is long in it cut.
 func brief(x oci.Referrer) oci.Referrer {
 	x.MediaType, x.ArtifactType = begin(x.MediaType), begin(x.ArtifactType)
+	if x.Annotations == nil {
+		return x
+	}
 	all := x.Annotations
 	x.Annotations = map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
