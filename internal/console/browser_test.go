@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -71,11 +72,18 @@ func (b *browser) get(path string) {
 // token is the mark of the session in the page that is shown.
 var token = regexp.MustCompile(`name="form" value="([^"]*)"`)
 
+// aWas is what a page says its form was made of.
+var aWas = regexp.MustCompile(`name="was" value="([^"]*)"`)
+
 // post sends a form, with the session's mark if a page that was shown had it.
 func (b *browser) post(path string, form url.Values) {
 	b.t.Helper()
 	if b.mark != "" && !form.Has("form") {
 		form.Set("form", b.mark)
+	}
+	form = maps.Clone(form)
+	if was := aWas.FindStringSubmatch(b.body); was != nil && !form.Has("was") {
+		form.Set("was", was[1])
 	}
 	b.do(http.MethodPost, path, form)
 }

@@ -1,8 +1,13 @@
 package console
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"net/http"
 	"strings"
+
+	"github.com/weir-registry/weir/internal/errs"
 )
 
 // question is what a page asks before something is done that nobody can undo.
@@ -37,6 +42,52 @@ func (v *visit) refuseIn(cause error, template string, p *Page) error {
 	}
 	p.Error = f
 	return v.show(f.Status, template, p)
+}
+
+// fingerprint stands for what a form was made of: one that was made of something else is not
+// to replace what is there.
+func fingerprint(of any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%#v", of))
+	return hex.EncodeToString(sum[:8])
+}
+
+// policyWas is the fingerprint of a policy; "" for none, which has no form with one.
+func policyWas(text string) string {
+	if text == "" {
+		return ""
+	}
+	return fingerprint(text)
+}
+
+// unchanged is nil if the policy that a form of the page was made of still is what reading it
+// gives: is, or err. Who may write it and not read it is asked no more than by the API, and
+// what else is wrong with reading, the writing is told as well.
+// Errors: errs.Conflict.
+func (v *visit) unchanged(is string, err error) error {
+	switch {
+	case errs.CodeOf(err) == errs.PolicyUnknown || errs.CodeOf(err) == errs.LifecycleUnknown:
+		is = ""
+	case err != nil:
+		return nil
+	}
+	if v.formValue("was") == policyWas(is) {
+		return nil
+	}
+	return errs.New(errs.Conflict, "The policy was changed since this form was loaded, and nothing was saved. What holds now is below: to replace it, save again.")
+}
+
+// holds is what a policy is beside the form that changes it.
+type holds struct {
+	Was string // stands for it in the form
+	Now string // where the form has another text that could not be saved
+}
+
+func holdsNow(text, typed string, failed bool) holds {
+	h := holds{Was: policyWas(text)}
+	if failed && unix(text) != typed {
+		h.Now = text
+	}
+	return h
 }
 
 // formText is what a text area of the form has, with the line ends that it was given by

@@ -61,6 +61,8 @@ type templateForm struct {
 	Role       string
 	Policy     string
 	Lifecycle  string
+
+	Was string // stands for the template that the form was made of
 }
 
 // choice is something that can be chosen.
@@ -97,6 +99,7 @@ func templateFormOf(t *rule.Template) templateForm {
 		Mutability: mutabilities(t.Mutability), Exclusions: strings.Join(t.Exclusions, "\n"), Tags: slices.Clone(t.Tags),
 		Role: t.CustomRole, Policy: t.RepositoryPolicy, Lifecycle: t.LifecyclePolicy,
 	}
+	f.Was = fingerprint(f)
 	if !t.Declared {
 		f.Tags = append(f.Tags, make([]rule.ResourceTag, moreTags)...)
 	}
@@ -205,9 +208,16 @@ func (v *visit) changeTemplate() error {
 	in := v.templateInput()
 	v.does("ecr:UpdateRepositoryCreationTemplate", in.Prefix)
 	asSent := filled(in)
+	asSent.Was = v.formValue("was")
 	t, err := v.template(in.Prefix)
 	if err != nil {
 		return err
+	}
+	if err := v.Admin.May(v.ctx(), v.caller(), "ecr:UpdateRepositoryCreationTemplate"); err != nil {
+		return v.showTemplate(err, asSent)
+	}
+	if !t.Declared && asSent.Was != templateFormOf(t).Was {
+		return v.showTemplate(errs.New(errs.Conflict, "The template was changed since this form was loaded, and nothing was saved. What was typed is below: load the template's page again, and change what it has now."), asSent)
 	}
 	if same(*in.RepositoryPolicy, t.RepositoryPolicy) {
 		in.RepositoryPolicy = nil

@@ -378,7 +378,7 @@ func TestPolicyAsTyped(t *testing.T) {
 		"put-policy":    `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:BatchGetImage"}` + strings.Repeat("\n", 9000) + `]}`,
 		"put-lifecycle": `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":5},` + "\n" + `"action":{"type":"expire"}}]}`,
 	} {
-		b.get(page + "?tab=permissions")
+		b.get(page + map[string]string{"put-policy": "?tab=permissions", "put-lifecycle": "?tab=lifecycle"}[do])
 		b.post(page, url.Values{"do": {do}, "policy": {strings.ReplaceAll(text, "\n", "\r\n")}})
 		b.shows(200)
 		var out struct{ PolicyText, LifecyclePolicyText string }

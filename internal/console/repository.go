@@ -319,6 +319,7 @@ func (v *visit) historyTab(p *repositoryPage) (any, error) {
 type lifecycleTab struct {
 	Text      string // as it is, or as it was typed
 	Saved     bool   // there is one
+	Holds     holds
 	Evaluated time.Time
 	Preview   *registry.Preview
 	NoFigures string // a text: why the preview has none; "": it has
@@ -346,7 +347,7 @@ func (v *visit) lifecycleTab(p *repositoryPage, typed string, failed bool) (any,
 	if err != nil && errs.CodeOf(err) != errs.LifecycleUnknown {
 		return nil, err
 	}
-	t.Saved, t.Evaluated = err == nil, own.Evaluated
+	t.Saved, t.Evaluated, t.Holds = err == nil, own.Evaluated, holdsNow(own.Text, typed, failed)
 	if !failed {
 		t.Text = own.Text
 	}
@@ -388,6 +389,7 @@ func noFigures(p registry.Preview) string {
 type permissionsTab struct {
 	Text      string
 	Saved     bool
+	Holds     holds
 	User      string
 	Decisions []registry.Decision
 	Problem   *Failure // why there are none
@@ -414,6 +416,7 @@ func (v *visit) permissionsTab(p *repositoryPage, typed string, failed bool) (an
 	if err != nil && errs.CodeOf(err) != errs.PolicyUnknown {
 		return nil, err
 	}
+	t.Holds = holdsNow(own.Text, typed, failed)
 	if t.Saved = err == nil; !failed {
 		t.Text = own.Text
 	}

@@ -33,7 +33,11 @@ func (v *visit) changeRepository() error {
 	case "put-lifecycle":
 		v.does(putLifecycle, "")
 		text := v.formText("policy")
-		if _, err := v.console.Registry.PutLifecyclePolicy(v.ctx(), v.caller(), name, text); err != nil {
+		own, err := v.console.Registry.LifecyclePolicy(v.ctx(), v.caller(), name)
+		if err = v.unchanged(own.Text, err); err == nil {
+			_, err = v.console.Registry.PutLifecyclePolicy(v.ctx(), v.caller(), name, text)
+		}
+		if err != nil {
 			return v.repository(name, "lifecycle", err, text)
 		}
 		return v.done(at+"?tab=lifecycle", "The policy is kept. The next run does what it says.")
@@ -53,7 +57,11 @@ func (v *visit) changeRepository() error {
 	case "put-policy":
 		v.does(iam.SetRepositoryPolicy, "")
 		text := v.formText("policy")
-		if _, err := v.console.Registry.SetRepositoryPolicy(v.ctx(), v.caller(), name, text, v.formValue("force") != ""); err != nil {
+		own, err := v.console.Registry.RepositoryPolicy(v.ctx(), v.caller(), name)
+		if err = v.unchanged(own.Text, err); err == nil {
+			_, err = v.console.Registry.SetRepositoryPolicy(v.ctx(), v.caller(), name, text, v.formValue("force") != "")
+		}
+		if err != nil {
 			return v.repository(name, "permissions", err, text)
 		}
 		return v.done(at+"?tab=permissions", "The policy holds from now on.")

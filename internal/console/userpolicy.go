@@ -15,6 +15,7 @@ type ownPolicy struct {
 	Policy   string // its name
 	New      bool
 	Document string
+	Holds    holds
 }
 
 func (v *visit) showUserPolicy(cause error, p ownPolicy) error {
@@ -23,6 +24,11 @@ func (v *visit) showUserPolicy(cause error, p ownPolicy) error {
 		page.Title = v.T("New policy of user %s", p.Name)
 	}
 	if cause != nil {
+		text, err := v.Admin.UserPolicy(v.ctx(), v.caller(), p.Name, p.Policy)
+		if err == nil && !p.New {
+			p.Holds = holdsNow(text, p.Document, true)
+			page.Data = p
+		}
 		return v.refuseIn(cause, "user-policy", page)
 	}
 	return v.show(http.StatusOK, "user-policy", page)
@@ -54,6 +60,7 @@ func (v *visit) userPolicyPage() error {
 	if p.Document, err = v.Admin.UserPolicy(v.ctx(), v.caller(), p.Name, p.Policy); err != nil {
 		return err
 	}
+	p.Holds = holdsNow(p.Document, p.Document, false)
 	return v.showUserPolicy(nil, p)
 }
 
@@ -71,7 +78,14 @@ func (v *visit) putUserPolicy() error {
 			return v.showUserPolicy(err, p)
 		}
 	}
-	if err := v.Admin.PutUserPolicy(v.ctx(), v.caller(), p.Name, p.Policy, p.Document); err != nil {
+	err := p.refusal("iam:PutUserPolicy")
+	if err == nil {
+		err = v.unchanged(v.Admin.UserPolicy(v.ctx(), v.caller(), p.Name, p.Policy))
+	}
+	if err == nil {
+		err = v.Admin.PutUserPolicy(v.ctx(), v.caller(), p.Name, p.Policy, p.Document)
+	}
+	if err != nil {
 		return v.showUserPolicy(err, p)
 	}
 	return v.userDone(p.Name, nil, "The policy was saved.")

@@ -1,9 +1,6 @@
 package console
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -34,11 +31,17 @@ func (c *console) wholeRoutes() {
 type registryPolicyPage struct {
 	There    bool
 	Document string
+	Holds    holds
 }
 
 func (v *visit) showRegistryPolicy(cause error, p registryPolicyPage) error {
 	page := &Page{Title: v.T("Registry policy"), Section: policyPath, Data: p}
 	if cause != nil {
+		text, err := v.Registry.RegistryPolicy(v.ctx(), v.caller())
+		if err == nil {
+			p.There, p.Holds = true, holdsNow(text, p.Document, true)
+			page.Data = p
+		}
 		return v.refuseIn(cause, "registry-policy", page)
 	}
 	return v.show(http.StatusOK, "registry-policy", page)
@@ -49,13 +52,20 @@ func (v *visit) registryPolicy() error {
 	if err != nil && errs.CodeOf(err) != errs.PolicyUnknown {
 		return err
 	}
-	return v.showRegistryPolicy(nil, registryPolicyPage{err == nil, text})
+	return v.showRegistryPolicy(nil, registryPolicyPage{err == nil, text, holdsNow(text, text, false)})
 }
 
 func (v *visit) putRegistryPolicy() error {
-	p := registryPolicyPage{v.formValue("there") != "", v.formText("document")}
+	p := registryPolicyPage{There: v.formValue("there") != "", Document: v.formText("document")}
 	v.does(iam.PutRegistryPolicy, "")
-	if err := v.Registry.PutRegistryPolicy(v.ctx(), v.caller(), p.Document); err != nil {
+	err := v.Admin.May(v.ctx(), v.caller(), iam.PutRegistryPolicy)
+	if err == nil {
+		err = v.unchanged(v.Registry.RegistryPolicy(v.ctx(), v.caller()))
+	}
+	if err == nil {
+		err = v.Registry.PutRegistryPolicy(v.ctx(), v.caller(), p.Document)
+	}
+	if err != nil {
 		return v.showRegistryPolicy(err, p)
 	}
 	return v.wholeDone(policyPath, iam.GetRegistryPolicy, "The registry policy was saved.")
@@ -188,12 +198,6 @@ func (p *replicationPage) rows(rules rule.Replication) []replicationRule {
 
 // word is a destination as a form has it.
 func word(d rule.Destination) string { return d.Region + "/" + d.RegistryID }
-
-// fingerprint stands for rules: a form that was made of others is not to replace them.
-func fingerprint(rules rule.Replication) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q", rules))
-	return hex.EncodeToString(sum[:8])
-}
 
 func (v *visit) replication() error {
 	p, err := v.replicationPage()
