@@ -213,7 +213,10 @@ func (v *visit) tagRow(s registry.TagState) tagRow {
 		row.Platforms, row.Others = s.Platforms[:platformsShown], n-platformsShown
 	}
 	if s.Vast {
-		row.Bytes, row.Others = "–", 0
+		row.Others = 0
+	}
+	if s.Vast || s.Size == 0 && len(s.Missing) > 0 { // nobody knows yet what its images come to
+		row.Bytes = "–"
 	}
 	word := "archived"
 	if !s.Archived {
