@@ -26,6 +26,16 @@ func pullImage(t *testing.T, s *weirtest.Server, repo, tag string, img upstreamt
 	}
 }
 
+// TestRuleNamesNoOthers: a rule's page leads to no list of repositories that other rules fill.
+func TestRuleNamesNoOthers(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{})
+	s := weirtest.Start(t, weirtest.Settings(up.Listen(t), "", ""))
+	b := signedIn(t, s, s.Key)
+	b.get("/console/rule/up")
+	b.shows(200, "Upstream and credential")
+	b.lacks("/console/repositories?")
+}
+
 // TestRulePages: what there is to see of a rule of the configuration, and that it cannot be
 // changed.
 func TestRulePages(t *testing.T) {
