@@ -18,4 +18,4 @@ test-all: test demo; WEIR_MODEL_CHECKS=100 go test -count=1 -run TestModel ./int
 conformance: build; cd conformance && go test -count=1 -v .
 demo: build; go run ./demo $(WEIR_BIN)
 bench: build; bench/run
-screenshots: build; mkdir -p docs/console && WEIR_SCREENSHOTS=$(CURDIR)/docs/console go test -count=1 -run 'TestConsole(Pages|Story)$$/pictures' ./e2e
+screenshots: build; mkdir -p docs/console && WEIR_SCREENSHOTS=$(CURDIR)/docs/console go test -count=1 -run 'TestConsole(Pages|Story|SignIn)$$/pictures' ./e2e

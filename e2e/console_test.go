@@ -27,6 +27,7 @@ func TestConsoleSignIn(t *testing.T) {
 		t.Errorf("a wrong secret: %d", status)
 	}
 	b.shows("You are not signed in.")
+	b.keep(picture{file: "sign-in-refused"})
 	if status := b.signIn(s.id, s.secret); status != 200 || b.path() != "/console/" {
 		t.Errorf("signed in: %d at %s", status, b.path())
 	}
