@@ -234,6 +234,7 @@ const (
 	listSomeIndexes
 	listSomeMembers
 	listNaming
+	listSomeTagsOf
 	queries
 )
 

@@ -15,6 +15,7 @@ var trafficTexts = map[query]string{
 	listNaming: `SELECT DISTINCT parent FROM edges
 		WHERE repository = $1 AND digest = $2 AND kind IN ('child', 'config', 'layer')
 		ORDER BY parent LIMIT $3`,
-	dropTraffic: `DELETE FROM traffic WHERE hour < $1`,
-	sumHeld:     `SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM blobs WHERE state = 'held'`,
+	listSomeTagsOf: `SELECT tag FROM tags WHERE repository = $1 AND digest = $2 ORDER BY tag LIMIT $3`,
+	dropTraffic:    `DELETE FROM traffic WHERE hour < $1`,
+	sumHeld:        `SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM blobs WHERE state = 'held'`,
 }

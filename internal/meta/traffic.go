@@ -94,14 +94,15 @@ func (db *DB) TagsWith(ctx context.Context, repo string, d digest.Digest, limit 
 	next := []digest.Digest{d}
 	for n := 0; n < len(next) && len(tags) < limit; n++ {
 		if n > 0 {
-			some, err := list(ctx, db.get(), listTagsOf, []any{repo, string(next[n])}, text[string])
+			some, err := list(ctx, db.get(), listSomeTagsOf, []any{repo, string(next[n]), int64(limit)}, text[string])
 			if err != nil {
 				return nil, fmt.Errorf("tags of %s@%s: %w", repo, next[n], err)
 			}
 			tags = append(tags, some...)
 		}
 		if left := maxNaming - len(next); left > 0 {
-			naming, err := list(ctx, db.get(), listNaming, []any{repo, string(next[n]), int64(left)}, text[digest.Digest])
+			// Half of them, so that there is room for the indexes that have the tags.
+			naming, err := list(ctx, db.get(), listNaming, []any{repo, string(next[n]), int64((left + 1) / 2)}, text[digest.Digest])
 			if err != nil {
 				return nil, fmt.Errorf("what names %s@%s: %w", repo, next[n], err)
 			}

@@ -1,6 +1,7 @@
 package meta_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -106,6 +107,14 @@ func testTagsWith(t *testing.T, o meta.Options) {
 	diff(t, "both", []string{"a", "b"}, must(db.TagsWith(ctx, "r", layer, 10))(t))
 	diff(t, "one", []string{"b"}, must(db.TagsWith(ctx, "r", layer, 1))(t))
 	diff(t, "elsewhere", []string{"elsewhere"}, must(db.TagsWith(ctx, "s", layer, 10))(t))
+	shared := digest.FromString("shared")
+	for i := range 40 {
+		platform := put("m", "", fmt.Sprint("platform", i), edge(oci.EdgeLayer, shared))
+		put("m", fmt.Sprintf("v%02d", i), fmt.Sprint("index of ", i), edge(oci.EdgeChild, platform))
+	}
+	if tags := must(db.TagsWith(ctx, "m", shared, 3))(t); len(tags) != 3 {
+		t.Errorf("of a layer that many platforms have: %v", tags)
+	}
 	diff(t, "of nothing", 0, len(must(db.TagsWith(ctx, "r", digest.FromString("x"), 10))(t)))
 	if _, err := db.TagsWith(ctx, "R", layer, 1); errs.CodeOf(err) != errs.NameInvalid {
 		t.Error(err)

@@ -4,6 +4,10 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/weir-registry/weir/internal/errs"
 	"github.com/weir-registry/weir/internal/iam"
@@ -15,7 +19,10 @@ import (
 const (
 	maxArriving  = 200
 	maxArrivedAs = 3  // tags of each repository
-	maxNamed     = 50 // arrivals whose tags are looked up: somebody may look every second
+	maxNamed     = 50 // arrivals whose tags are looked up
+
+	remembered    = 10 * time.Second // tags of an arrival
+	maxRemembered = 1000             // of them
 )
 
 // Arrival is a blob on its way in, as far as a caller may know of it.
@@ -74,12 +81,51 @@ func (r *Registry) Arriving(ctx context.Context, c iam.Caller) (arrivals []Arriv
 	for _, a := range arrivals[:min(len(arrivals), maxNamed)] {
 		for i := range a.Repositories {
 			at := &a.Repositories[i]
-			if at.Tags, err = r.db.TagsWith(ctx, at.Repository, a.Digest, maxArrivedAs); err != nil {
+			if at.Tags, err = r.arrivingTags(ctx, at.Repository, a.Digest); err != nil {
 				return nil, 0, err
 			}
 		}
 	}
 	return arrivals, more, nil
+}
+
+// arrivedTags remembers for a moment by which tags blobs arrive: everybody who looks asks
+// for the same ones every second.
+type arrivedTags struct {
+	mu sync.Mutex
+	m  map[arrivedKey]arrived
+}
+
+type arrivedKey struct {
+	repo   string
+	digest digest.Digest
+}
+
+type arrived struct {
+	tags  []string
+	until time.Time
+}
+
+// arrivingTags returns some tags of images of a repository that have a blob.
+func (r *Registry) arrivingTags(ctx context.Context, repo string, d digest.Digest) ([]string, error) {
+	t, key := &r.arrived, arrivedKey{repo, d}
+	t.mu.Lock()
+	was, ok := t.m[key]
+	t.mu.Unlock()
+	if ok && time.Now().Before(was.until) {
+		return was.tags, nil
+	}
+	tags, err := r.db.TagsWith(ctx, repo, d, maxArrivedAs)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.m) >= maxRemembered || t.m == nil {
+		t.m = map[arrivedKey]arrived{}
+	}
+	t.m[key] = arrived{tags, time.Now().Add(remembered)}
+	return tags, nil
 }
 
 // describesNamed says whether c may describe a repository and its images. It need not be

@@ -115,6 +115,7 @@ type Registry struct {
 	rules      atomic.Pointer[rule.Set]
 	templates  atomic.Pointer[rule.Templates]
 	settings   atomic.Pointer[rule.Settings]
+	arrived    arrivedTags
 }
 
 // New returns a Registry.
