@@ -252,7 +252,10 @@ func TestRepositoryPolicies(t *testing.T) {
 	b.shows(200, "has no lifecycle policy")
 	b.post(page, url.Values{"do": {"put-lifecycle"}, "policy": {fmt.Sprintf(policy, 9)}})
 	b.shows(200, "The policy is kept.", `&#34;countNumber&#34;:9}`, "Delete the policy")
-	b.post(page, url.Values{"do": {"delete-lifecycle"}})
+	b.shows(200, page+"?ask=delete-lifecycle")
+	b.get(page + "?ask=delete-lifecycle")
+	b.shows(200, "Delete the lifecycle policy of own/app?", "What has gone does not come back.")
+	b.submit("Delete the policy", nil)
 	b.shows(200, "The policy is deleted.", "has no lifecycle policy")
 
 	b.get(page + "?tab=permissions&user=ann")
@@ -266,8 +269,17 @@ func TestRepositoryPolicies(t *testing.T) {
 	b.shows(200, "The policy holds from now on.", "user/ann")
 	b.get(page + "?tab=permissions&user=ann")
 	b.shows(200, "allowed</span>")
-	b.post(page, url.Values{"do": {"delete-policy"}})
+	b.shows(200, page+"?ask=delete-policy")
+	b.get(page + "?ask=delete-policy")
+	b.shows(200, "Delete the policy of own/app?", "What only it allows nobody may do any more")
+	b.submit("Delete the policy", nil)
 	b.shows(200, "The policy is deleted.")
+	b.get(page + "?ask=something")
+	b.shows(200, "Commands")
+	few := signedIn(t, s, newUser(t, s, "few", `{"Statement":{"Effect":"Allow","Action":"ecr:DescribeRepositories","Resource":"*"}}`))
+	few.get(page + "?ask=delete-policy")
+	few.shows(200, "Commands")
+	few.lacks("Delete the policy")
 }
 
 // registryID is that of the page that is shown.

@@ -80,7 +80,31 @@ func (v *visit) repositoryOrImage() error {
 	case name == "":
 		return v.redirect(repositoriesPath)
 	}
+	if ask := v.query("ask"); ask != "" {
+		return v.askPolicy(name, ask)
+	}
 	return v.repository(name, v.query("tab"), nil, "")
+}
+
+// askPolicy asks before a policy of a repository goes; do is the form that deletes it.
+func (v *visit) askPolicy(name, do string) error {
+	s, may, err := v.repositoryOf(name)
+	if err != nil {
+		return err
+	}
+	at := repositoryPath(s.Name)
+	q := question{Section: repositoriesPath, Action: at, Fields: []field{{"do", do}}, Button: v.T("Delete the policy")}
+	switch {
+	case do == "delete-policy" && may.May("DeleteRepositoryPolicy"):
+		q.Title, q.Back = v.T("Delete the policy of %s?", s.Name), at+"?tab=permissions"
+		q.Text = []string{v.T("What only it allows nobody may do any more; what only it denies others may do then. Policies of users and of the registry stay.")}
+	case do == "delete-lifecycle" && may.May("DeleteLifecyclePolicy"):
+		q.Title, q.Back = v.T("Delete the lifecycle policy of %s?", s.Name), at+"?tab=lifecycle"
+		q.Text = []string{v.T("No image goes by it from then on. What has gone does not come back.")}
+	default:
+		return v.redirect(at)
+	}
+	return v.ask(q)
 }
 
 // repository shows a tab of a repository's page: with what was wrong with a form of it, and
